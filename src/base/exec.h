@@ -1,0 +1,16 @@
+// What a kernel runs with besides its arguments.
+#pragma once
+
+#include <cstddef>
+
+namespace birkhoff {
+
+class ThreadPool;
+
+struct Exec {
+  ThreadPool* pool = nullptr;  // never null when a kernel runs
+  void* scratch = nullptr;     // as many bytes as the kernel's query asked for, 64-byte aligned,
+                               // contents arbitrary
+};
+
+}  // namespace birkhoff

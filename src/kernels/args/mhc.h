@@ -1,0 +1,113 @@
+// Manifold-constrained hyper-connections: how n residual streams are read, mixed and written.
+//
+// Shapes   T >= 0 tokens, hc in {2, 4, 8} streams, H >= 1; K = hc * H; N = hc * (hc + 2) mixes: hc
+// pre, hc post,
+//          hc * hc comb. Streams [T, hc, H] are bf16, or f32 in verification mode; coefficients are
+//          f32.
+// Numerics docs/numerics.md, "mHC". In short: X' is rounded to the stream type before anything
+// reads it; the
+//          projection and the sum of squares run in the fixed 8-lane, 16-slice tree (class "f32");
+//          Sinkhorn in scaling-vector form, ending on a column step. Bits depend on the row alone.
+// Special  A NaN or Inf in one row reaches no bit of any other row. T = 0 is a no-op.
+// Source   DeepSeek-V4; the contract is Birkhoff's.
+#pragma once
+
+#include <cstdint>
+
+#include "birkhoff/dtype.h"
+
+namespace birkhoff {
+
+// Parameters of one site.
+struct MhcSite {
+  const float* fn = nullptr;     // [N, K] projection; finite
+  const float* base = nullptr;   // [N]
+  const float* scale = nullptr;  // [3] for pre, post, comb
+  float rms_eps = 1e-6f;
+  float pre_eps = 1e-6f;
+  float sinkhorn_eps = 1e-6f;
+  float post_mult = 2.0f;
+  int iterations = 20;  // column steps, >= 1
+};
+
+// m = fn x / sqrt(mean(x^2) + rms_eps), x = flatten(streams[t]), mean over hc * H
+// pre[j] = sigmoid(m[j] scale[0] + base[j]) + pre_eps;   post[j] = post_mult * sigmoid(m[hc + j]
+// scale[1] + base[hc + j]) comb = sinkhorn(m[2 hc ...] scale[2] + base[2 hc ...]): row softmax +
+// eps, then columns, then (iterations - 1) times rows and columns, each divided by its sum + eps.
+struct MhcCoeffsArgs {
+  const void* streams = nullptr;  // [T, hc, H] type
+  MhcSite site = {};
+  float* pre = nullptr;       // [T, hc]
+  float* post = nullptr;      // [T, hc]
+  float* comb = nullptr;      // [T, hc, hc]
+  DType type = DType::kBF16;  // kBF16 or kF32
+  std::int64_t tokens = 0;
+  std::int64_t hc = 0;
+  std::int64_t hidden = 0;
+};
+
+// out[t] = sum_j pre[t, j] * streams[t, j]: v = pre_0 X_0, then fused multiply-adds for j = 1 ...;
+// one rounding.
+struct MhcCollapseArgs {
+  const void* streams = nullptr;  // [T, hc, H] type
+  const float* pre = nullptr;     // [T, hc]
+  void* out = nullptr;            // [T, H] type
+  DType type = DType::kBF16;
+  std::int64_t tokens = 0;
+  std::int64_t hc = 0;
+  std::int64_t hidden = 0;
+};
+
+// out[t, m] = post[t, m] * x[t] + sum_j comb[t, j, m] * streams[t, j]: a = post_m x, then a =
+// fma(comb_jm, X_j, a) for j = 0 ...; one rounding. The sum runs over the FIRST index of comb. out
+// may be streams.
+struct MhcPostArgs {
+  const void* x = nullptr;        // [T, H] type
+  const void* streams = nullptr;  // [T, hc, H] type
+  const float* post = nullptr;    // [T, hc]
+  const float* comb = nullptr;    // [T, hc, hc]
+  void* out = nullptr;            // [T, hc, H] type
+  DType type = DType::kBF16;
+  std::int64_t tokens = 0;
+  std::int64_t hc = 0;
+  std::int64_t hidden = 0;
+};
+
+// p_j = sigmoid(m_j scale + base_j) + eps with m as in MhcCoeffs over hc rows;  out[t] = sum_j p_j
+// * streams[t, j]
+struct MhcHeadArgs {
+  const void* streams = nullptr;  // [T, hc, H] type
+  const float* fn = nullptr;      // [hc, K]
+  const float* base = nullptr;    // [hc]
+  const float* scale = nullptr;   // [1]
+  void* out = nullptr;            // [T, H] type
+  DType type = DType::kBF16;
+  std::int64_t tokens = 0;
+  std::int64_t hc = 0;
+  std::int64_t hidden = 0;
+  float rms_eps = 1e-6f;
+  float eps = 1e-6f;
+};
+
+// The boundary between two sublayers in one pass: post, coefficients of the next site, collapse,
+// RMSNorm. Equals MhcPost, MhcCoeffs, MhcCollapse and RmsNorm run one after another, bit for bit.
+struct MhcBoundaryArgs {
+  const void* x = nullptr;             // [T, H] type, output of the last sublayer
+  const void* streams = nullptr;       // [T, hc, H] type
+  const float* post = nullptr;         // [T, hc]
+  const float* comb = nullptr;         // [T, hc, hc]
+  MhcSite site = {};                   // of the next sublayer
+  const float* norm_weight = nullptr;  // [H], or null: h is the collapsed vector
+  float norm_eps = 1e-6f;
+  void* streams_out = nullptr;  // [T, hc, H] type; may be streams
+  float* pre_out = nullptr;     // [T, hc]
+  float* post_out = nullptr;    // [T, hc]; not post
+  float* comb_out = nullptr;    // [T, hc, hc]; not comb
+  void* h = nullptr;            // [T, H] type
+  DType type = DType::kBF16;
+  std::int64_t tokens = 0;
+  std::int64_t hc = 0;
+  std::int64_t hidden = 0;
+};
+
+}  // namespace birkhoff

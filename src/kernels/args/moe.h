@@ -1,0 +1,57 @@
+// Mixture of experts: who serves a token, and what they answer.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "birkhoff/dtype.h"
+#include "kernels/args/weight_matrix.h"
+
+namespace birkhoff {
+
+// p = sqrt(softplus(logits)),  softplus(z) = max(z, 0) + log1p(exp(-|z|))
+// expert[t] = table ? table[ids[t]] : the k largest of p + bias, descending, ties to the lower
+// expert weight[t, i] = p[expert_i] / (sum_i p[expert_i] + 1e-20) * scale
+//
+// Shapes   T >= 0, 1 <= k <= E. Exactly one of bias and table is given.
+// Numerics f32; log1p by the C library in double; the sum in slot order. A NaN ranks lowest.
+struct RouteArgs {
+  const float* logits = nullptr;        // [T, E]
+  const float* bias = nullptr;          // [E], for selection only
+  const std::int32_t* table = nullptr;  // [V, k] experts by token id
+  const std::int32_t* ids = nullptr;    // [T], read with table
+  std::int32_t* expert = nullptr;       // [T, k]
+  float* weight = nullptr;              // [T, k]
+  std::int64_t tokens = 0;
+  std::int64_t experts = 0;  // E
+  std::int64_t k = 0;
+  float scale = 1;
+};
+
+// h_i = round(swiglu(round(x w1^T), round(x w3^T); limit) * weight_i),  out[t] = sum_i h_i w2^T
+// over the slots i = 0 ... k - 1 of expert[t], w of that expert; round is to the type of x.
+//
+// Shapes   w1, w3 [I, d], w2 [d, I] for each of E experts, all of one format each; T >= 0.
+// Numerics products as in Linear (class "f32x16"); swiglu as in Swiglu, times weight before its one
+// rounding;
+//          the sum over slots in slot order in f32. Bits of a token do not depend on the other
+//          tokens.
+struct ExpertsArgs {
+  const void* x = nullptr;               // [T, d] type
+  const std::int32_t* expert = nullptr;  // [T, k]
+  const float* weight = nullptr;         // [T, k]
+  const WeightMatrix* w1 = nullptr;      // [E] of [I, d]: gate
+  const WeightMatrix* w3 = nullptr;      // [E] of [I, d]: up
+  const WeightMatrix* w2 = nullptr;      // [E] of [d, I]: down
+  float* out = nullptr;                  // [T, d]
+  DType type = DType::kBF16;             // kBF16 or kF32
+  std::int64_t tokens = 0;
+  std::int64_t experts = 0;  // E
+  std::int64_t k = 0;
+  float limit = std::numeric_limits<float>::infinity();
+
+  std::int64_t hidden() const { return w1->cols; }
+  std::int64_t width() const { return w1->rows; }
+};
+
+}  // namespace birkhoff

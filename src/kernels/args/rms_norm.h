@@ -1,0 +1,30 @@
+// Root-mean-square normalisation of rows.
+#pragma once
+
+#include <cstdint>
+
+#include "birkhoff/dtype.h"
+
+namespace birkhoff {
+
+// out[r, :] = x[r, :] / sqrt(mean(x[r, :]^2) + eps) * weight
+//
+// Shapes   rows >= 0, width >= 1. A per-head norm is rows = T * heads, width = head_dim.
+// Numerics f32 throughout, one rounding to out_type. The sum of squares: 16 lanes, lane l a chain
+// of fused
+//          multiply-adds over the elements l, l + 16, ..., then the tree of simd.h. rs = 1 /
+//          sqrt(sum / width + eps) by IEEE square root and division; out = (x * rs) * weight.
+// Aliasing out may be x when the types are equal.
+// Source   DeepSeek-V4 inference code; rounding order OP-2 of docs/numerics.md.
+struct RmsNormArgs {
+  const void* x = nullptr;        // [rows, width] x_type
+  const float* weight = nullptr;  // [width], or null: weightless
+  void* out = nullptr;            // [rows, width] out_type
+  DType x_type = DType::kBF16;    // kBF16 or kF32
+  DType out_type = DType::kBF16;  // kBF16 or kF32
+  std::int64_t rows = 0;
+  std::int64_t width = 0;
+  float eps = 0;
+};
+
+}  // namespace birkhoff

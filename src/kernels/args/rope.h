@@ -1,0 +1,46 @@
+// Rotary position embedding on the last channels of a head, adjacent pairs.
+#pragma once
+
+#include <cstdint>
+
+#include "birkhoff/dtype.h"
+
+namespace birkhoff {
+
+// table[t, i] = (cos a, sin a),  a = positions[t] * frequency[i]
+//
+// Shapes   T >= 0, P >= 1 pairs.
+// Units    frequency in radians per position.
+// Numerics default: a is the f32 product of the f32-rounded operands, as the released models were
+// trained; precise:
+//          a in double. Cosine and sine with full argument reduction in double, one rounding to
+//          f32.
+struct RopeTableArgs {
+  const std::int32_t* positions = nullptr;  // [T]
+  const double* frequency = nullptr;        // [P]
+  float* table = nullptr;                   // [T, P, 2]
+  std::int64_t tokens = 0;
+  std::int64_t pairs = 0;
+  bool precise = false;
+};
+
+// With (e, o) = x[t, h, D - 2P + 2i], x[t, h, D - 2P + 2i + 1] and (c, s) = table[t, i]:
+//   out = (e c - o s, e s + o c);   inverse: s is negated.   Channels below D - 2P are copied.
+//
+// Shapes   T >= 0, H >= 1, 2P <= D.
+// Numerics f32: e c - o s is fma(e, c, -(o s)), e s + o c is fma(e, s, o c); one rounding to
+// out_type. Aliasing out may be x when the types are equal.
+struct RopeArgs {
+  const void* x = nullptr;        // [T, H, D] x_type
+  const float* table = nullptr;   // [T, P, 2]
+  void* out = nullptr;            // [T, H, D] out_type
+  DType x_type = DType::kF32;     // kBF16 or kF32
+  DType out_type = DType::kBF16;  // kBF16 or kF32
+  std::int64_t tokens = 0;        // T
+  std::int64_t heads = 0;         // H
+  std::int64_t dim = 0;           // D
+  std::int64_t pairs = 0;         // P
+  bool inverse = false;
+};
+
+}  // namespace birkhoff

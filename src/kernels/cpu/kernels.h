@@ -1,0 +1,53 @@
+// The CPU kernels by instruction set: one function per op and namespace, defined by cpu/<op>.cc.
+#pragma once
+
+#include "base/exec.h"
+#include "kernels/args/attention.h"
+#include "kernels/args/elementwise.h"
+#include "kernels/args/embedding.h"
+#include "kernels/args/linear.h"
+#include "kernels/args/mhc.h"
+#include "kernels/args/moe.h"
+#include "kernels/args/rms_norm.h"
+#include "kernels/args/rope.h"
+
+#define BK_CPU_KERNELS(isa)                              \
+  namespace birkhoff::cpu::isa {                         \
+  void Add(const AddArgs&, const Exec&);                 \
+  void Attention(const AttentionArgs&, const Exec&);     \
+  void Broadcast(const BroadcastArgs&, const Exec&);     \
+  void Compress(const CompressArgs&, const Exec&);       \
+  void Embedding(const EmbeddingArgs&, const Exec&);     \
+  void Experts(const ExpertsArgs&, const Exec&);         \
+  void GatherRows(const GatherRowsArgs&, const Exec&);   \
+  void IndexTopk(const IndexTopkArgs&, const Exec&);     \
+  void KvWrite(const KvWriteArgs&, const Exec&);         \
+  void Linear(const LinearArgs&, const Exec&);           \
+  void MhcBoundary(const MhcBoundaryArgs&, const Exec&); \
+  void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);     \
+  void MhcCollapse(const MhcCollapseArgs&, const Exec&); \
+  void MhcHead(const MhcHeadArgs&, const Exec&);         \
+  void MhcPost(const MhcPostArgs&, const Exec&);         \
+  void RmsNorm(const RmsNormArgs&, const Exec&);         \
+  void Rope(const RopeArgs&, const Exec&);               \
+  void RopeTable(const RopeTableArgs&, const Exec&);     \
+  void Route(const RouteArgs&, const Exec&);             \
+  void Swiglu(const SwigluArgs&, const Exec&);           \
+  }
+
+BK_CPU_KERNELS(generic)
+BK_CPU_KERNELS(avx2)
+BK_CPU_KERNELS(avx512)
+#undef BK_CPU_KERNELS
+
+namespace birkhoff::cpu {
+
+// Scratch of the kernels that need some; the same for every instruction set.
+std::size_t AttentionScratch(const AttentionArgs&, int threads);
+std::size_t CompressScratch(const CompressArgs&, int threads);
+std::size_t ExpertsScratch(const ExpertsArgs&, int threads);
+std::size_t IndexTopkScratch(const IndexTopkArgs&, int threads);
+std::size_t LinearScratch(const LinearArgs&, int threads);
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int threads);
+
+}  // namespace birkhoff::cpu

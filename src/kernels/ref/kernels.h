@@ -1,0 +1,38 @@
+// The definition of every op: scalar, accumulated in double, no cleverness. The last row of each
+// table, the oracle of the tests and the documentation.
+#pragma once
+
+#include "base/exec.h"
+#include "kernels/args/attention.h"
+#include "kernels/args/elementwise.h"
+#include "kernels/args/embedding.h"
+#include "kernels/args/linear.h"
+#include "kernels/args/mhc.h"
+#include "kernels/args/moe.h"
+#include "kernels/args/rms_norm.h"
+#include "kernels/args/rope.h"
+
+namespace birkhoff::ref {
+
+void Add(const AddArgs&, const Exec&);
+void Attention(const AttentionArgs&, const Exec&);
+void Broadcast(const BroadcastArgs&, const Exec&);
+void Compress(const CompressArgs&, const Exec&);
+void Embedding(const EmbeddingArgs&, const Exec&);
+void Experts(const ExpertsArgs&, const Exec&);
+void GatherRows(const GatherRowsArgs&, const Exec&);
+void IndexTopk(const IndexTopkArgs&, const Exec&);
+void KvWrite(const KvWriteArgs&, const Exec&);
+void Linear(const LinearArgs&, const Exec&);
+void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
+void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);
+void MhcCollapse(const MhcCollapseArgs&, const Exec&);
+void MhcHead(const MhcHeadArgs&, const Exec&);
+void MhcPost(const MhcPostArgs&, const Exec&);
+void RmsNorm(const RmsNormArgs&, const Exec&);
+void Rope(const RopeArgs&, const Exec&);
+void RopeTable(const RopeTableArgs&, const Exec&);
+void Route(const RouteArgs&, const Exec&);
+void Swiglu(const SwigluArgs&, const Exec&);
+
+}  // namespace birkhoff::ref

@@ -1,0 +1,59 @@
+// The definition of every op. A graph builder refers to these; operand order is the order listed.
+#pragma once
+
+#include "ops/op.h"
+
+namespace birkhoff::ops {
+
+// (a f32 [r, w], b f32 [r, w] or [r, n, w]) {dtype f32|bf16 as int "out"} -> [b's shape] out
+extern const OpDef kAdd;
+// (q [T,H,D], kv [T,D], window state, sink vector [H]) or with (..., entries state) or (...,
+// entries state, selected i32 [T,k]) {int window, ratio, max_entries; number scale; int out} ->
+// [T,H,D] out
+extern const OpDef kAttention;
+// (x [T,w]) {int copies} -> [T, copies, w]
+extern const OpDef kBroadcast;
+// (k f32 [T,cD], g f32 [T,cD], ape vector [r,cD], norm vector [D], frequency [P], k_ring, z_ring,
+// entries states) {flag overlap, precise; number eps} -> (k_ring', z_ring', entries')
+extern const OpDef kCompress;
+// (ids i32 [T], table matrix) {int out} -> [T, d] out
+extern const OpDef kEmbedding;
+// (x [T,d], expert i32 [T,k], weight f32 [T,k], w1, w3, w2 matrices) {number limit} -> f32 [T, d]
+extern const OpDef kExperts;
+// (x [T, ...], index i32 [R]) {} -> [R, ...]
+extern const OpDef kGatherRows;
+// (q [T,Hi,Di], weight f32 [T,Hi], keys state) {int ratio, topk, max_entries; number scale} -> i32
+// [T, topk]
+extern const OpDef kIndexTopk;
+// (kv [T,D], ring state) {} -> (ring')
+extern const OpDef kKvWrite;
+// (x [M, G K] or [M, G, K], w matrix [G N, K]) {int groups, out} -> [M, G N] out
+extern const OpDef kLinear;
+// (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc], fn, base, scale, norm vectors)
+// {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult, norm_eps} -> (streams', pre',
+// post', comb', h)
+extern const OpDef kMhcBoundary;
+// (streams [T,hc,H], fn [N,hc H], base [N], scale [3] vectors)
+// {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult} -> (pre f32 [T,hc], post f32
+// [T,hc], comb f32 [T,hc,hc])
+extern const OpDef kMhcCoeffs;
+// (streams [T,hc,H], pre f32 [T,hc]) {} -> [T,H]
+extern const OpDef kMhcCollapse;
+// (streams [R,hc,H], fn [hc,hc H], base [hc], scale [1] vectors) {number rms_eps, eps} -> [R,H]
+extern const OpDef kMhcHead;
+// (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc]) {} -> streams' [T,hc,H]
+extern const OpDef kMhcPost;
+// (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out
+extern const OpDef kRmsNorm;
+// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out; flag inverse} -> same shape, out
+extern const OpDef kRope;
+// (positions i32 [T], frequency [P]) {flag precise} -> f32 [T,P,2]
+extern const OpDef kRopeTable;
+// (logits f32 [T,E], bias vector [E]) {int k; number scale} or (logits, table i32 [V,k], ids i32
+// [T]) {...}
+// -> (expert i32 [T,k], weight f32 [T,k])
+extern const OpDef kRoute;
+// (gate [T,I], up [T,I]) {number limit} -> [T,I]
+extern const OpDef kSwiglu;
+
+}  // namespace birkhoff::ops

@@ -1,0 +1,24 @@
+#include <algorithm>
+#include <array>
+
+#include "ops/defs.h"
+
+namespace birkhoff::ops {
+namespace {
+
+// Ordered by name.
+constexpr std::array kOps = {
+    &kRmsNorm,
+};
+
+}  // namespace
+
+std::span<const OpDef* const> AllOps() { return kOps; }
+
+const OpDef* FindOp(std::string_view name) {
+  const auto it =
+      std::find_if(kOps.begin(), kOps.end(), [&](const OpDef* op) { return op->name == name; });
+  return it == kOps.end() ? nullptr : *it;
+}
+
+}  // namespace birkhoff::ops

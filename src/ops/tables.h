@@ -1,0 +1,40 @@
+// The kernel table of every op, for those who want more than the selected row: tests, verify,
+// bench, explain.
+#pragma once
+
+#include <span>
+
+#include "dispatch/kernel.h"
+#include "kernels/args/attention.h"
+#include "kernels/args/elementwise.h"
+#include "kernels/args/embedding.h"
+#include "kernels/args/linear.h"
+#include "kernels/args/mhc.h"
+#include "kernels/args/moe.h"
+#include "kernels/args/rms_norm.h"
+#include "kernels/args/rope.h"
+
+namespace birkhoff::ops {
+
+std::span<const Kernel<AddArgs>> AddKernels();
+std::span<const Kernel<AttentionArgs>> AttentionKernels();
+std::span<const Kernel<BroadcastArgs>> BroadcastKernels();
+std::span<const Kernel<CompressArgs>> CompressKernels();
+std::span<const Kernel<EmbeddingArgs>> EmbeddingKernels();
+std::span<const Kernel<ExpertsArgs>> ExpertsKernels();
+std::span<const Kernel<GatherRowsArgs>> GatherRowsKernels();
+std::span<const Kernel<IndexTopkArgs>> IndexTopkKernels();
+std::span<const Kernel<KvWriteArgs>> KvWriteKernels();
+std::span<const Kernel<LinearArgs>> LinearKernels();
+std::span<const Kernel<MhcBoundaryArgs>> MhcBoundaryKernels();
+std::span<const Kernel<MhcCoeffsArgs>> MhcCoeffsKernels();
+std::span<const Kernel<MhcCollapseArgs>> MhcCollapseKernels();
+std::span<const Kernel<MhcHeadArgs>> MhcHeadKernels();
+std::span<const Kernel<MhcPostArgs>> MhcPostKernels();
+std::span<const Kernel<RmsNormArgs>> RmsNormKernels();
+std::span<const Kernel<RopeArgs>> RopeKernels();
+std::span<const Kernel<RopeTableArgs>> RopeTableKernels();
+std::span<const Kernel<RouteArgs>> RouteKernels();
+std::span<const Kernel<SwigluArgs>> SwigluKernels();
+
+}  // namespace birkhoff::ops
