@@ -1,0 +1,123 @@
+// The case list of every op: one list behind the tests, `verify`, `bench` and `explain`.
+//
+// A case makes a problem: inputs, places for the outputs, and for each output the bound that a
+// kernel must keep against the float64 definition. A bound is derived from dtype, extents and the
+// magnitude of the inputs, never from what a kernel happens to reach. Checking runs the reference
+// and one kernel on the same inputs, with outputs and scratch filled with NaN patterns and guard
+// bytes around them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "birkhoff/device.h"
+#include "birkhoff/dtype.h"
+#include "dispatch/kernel.h"
+
+namespace birkhoff::harness {
+
+// Memory of a problem: stable addresses, guard bytes on both sides, deterministic contents.
+class Buffers {
+ public:
+  explicit Buffers(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
+
+  void* Bytes(std::int64_t count);                                    // poisoned
+  float* Floats(std::int64_t count, double stddev, double mean = 0);  // normal distribution
+  void* Values(std::int64_t count, DType type, double stddev, double mean = 0);  // kF32 or kBF16
+  std::int32_t* Ints(std::int64_t count, std::int64_t below);  // uniform in [0, below)
+  std::uint64_t Next();                                        // raw random bits
+  double Uniform();                                            // [0, 1)
+
+  // Poisons nothing; false when a guard byte around any block changed.
+  bool GuardsIntact() const;
+
+ private:
+  struct Block {
+    std::unique_ptr<std::byte[]> memory = {};
+    std::int64_t size = 0;
+  };
+  std::vector<Block> blocks_ = {};
+  std::uint64_t state_ = 0;
+};
+
+struct Output {
+  std::string name = {};
+  void* data = nullptr;
+  DType dtype = DType::kF32;  // kF32, kBF16 or kI32 (compared exactly)
+  std::int64_t elements = 0;
+  // Largest |actual - expected| allowed for element i; null: must be equal.
+  std::function<double(std::int64_t i, double expected)> bound = {};
+};
+
+template <class Args>
+struct Problem {
+  Args args = {};
+  std::vector<Output> outputs = {};
+  std::shared_ptr<Buffers> buffers = {};  // owns everything that args and outputs point to
+  double bytes = 0;                       // that must move at least once: inputs, weights, outputs
+  double flops = 0;                       // multiply-adds count two
+};
+
+template <class Args>
+struct Case {
+  std::string name = {};  // "M=17 N=96 K=160 fp8 bf16": what fails is rerun by this name
+  std::function<Problem<Args>()> make = {};
+  bool bench = false;  // also a benchmark case
+};
+
+struct CheckResult {
+  bool ok = false;
+  double worst = 0;  // largest |error| / bound over all outputs; 0 when all are equal
+  std::string detail =
+      {};  // on failure: output, index, expected, actual, bound, how many were outside
+};
+
+struct TimeResult {
+  double us = 0;  // median of the repetitions
+  double us_p25 = 0;
+  double us_p75 = 0;
+  double bytes = 0;
+  double flops = 0;
+};
+
+// One op's list, without its argument type.
+class Suite {
+ public:
+  virtual ~Suite() = default;
+  virtual std::string_view op() const = 0;
+  virtual int cases() const = 0;
+  virtual const std::string& case_name(int c) const = 0;
+  virtual bool is_bench(int c) const = 0;
+  virtual int kernels() const = 0;
+  virtual std::string_view kernel_name(int k) const = 0;
+  virtual std::string_view bits(int k) const = 0;
+  virtual Refusal Refuses(int c, int k, const Device& device) const = 0;
+  virtual CheckResult Check(int c, int k, ThreadPool& pool) const = 0;
+  // Bytes of all outputs of kernel k, for comparisons of bits between kernels and thread counts.
+  virtual std::vector<std::byte> Bits(int c, int k, ThreadPool& pool) const = 0;
+  virtual TimeResult Time(int c, int k, ThreadPool& pool, double seconds) const = 0;
+};
+
+// All suites, ordered by op.
+std::span<const std::unique_ptr<Suite>> AllSuites();
+
+// One per group of ops, in suites_<group>.cc.
+void AddElementwiseSuites(
+    std::vector<std::unique_ptr<Suite>>&
+        to);  // add, broadcast, embedding, gather_rows, rms_norm, rope, rope_table, swiglu
+void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);
+void AddAttentionSuites(
+    std::vector<std::unique_ptr<Suite>>& to);  // attention, compress, index_topk, kv_write
+void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);  // linear, experts, route
+
+// |v| bounds of one rounding to a type: half an ulp, relative.
+constexpr double HalfUlp(DType t) { return t == DType::kBF16 ? 0x1p-9 : 0x1p-24; }
+constexpr double kF32Eps = 0x1p-24;  // u: half an ulp of f32, relative
+
+}  // namespace birkhoff::harness
