@@ -1,0 +1,180 @@
+// The engine: a model in memory, sequences that extend it, and steps that run any mix of them.
+//
+// Shapes   Logits are f32 [rows, vocab]. Token ids are int32 in [0, vocab).
+// Numerics Precision::kBF16: bf16 activations, f32 accumulation, exact weights. Precision::kF32:
+// the verification
+//          mode, every activation in f32. Either way the logits of a sequence depend bitwise on its
+//          own tokens only: not on the other sequences of a step, how its prompt was cut into
+//          steps, the number of threads, or drafts.
+// Threads  One thread at a time may call an engine and its sessions.
+// Errors   A failed call changes no session. kOutOfRange: context, step or session limits, with
+// both numbers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "birkhoff/device.h"
+#include "birkhoff/status.h"
+#include "birkhoff/tokenizer.h"
+
+namespace birkhoff {
+
+enum class Precision : std::uint8_t { kBF16, kF32 };
+
+// Called now and then during long work; done <= total.
+using Progress = std::function<void(std::string_view what, std::int64_t done, std::int64_t total)>;
+
+struct EngineOptions {
+  std::string model = {};  // folder with config.json and *.safetensors; tokenizer.json is optional
+  Precision precision = Precision::kBF16;
+  int threads = 0;  // 0: every CPU this process may use
+  std::int64_t context =
+      0;  // longest sequence; 0: what the config says. State is only reserved, not touched
+  int max_sessions = 1;       // sessions alive at the same time
+  int max_step_tokens = 512;  // tokens of one step; longer prompts are cut
+  bool draft = true;  // load the MTP layer, if the checkpoint has one, for speculative decoding
+  CpuIsa max_isa = CpuIsa::kAvx512;  // use no stronger instruction set than this
+  Progress progress = {};
+};
+
+struct ModelInfo {
+  std::string type = {};  // "deepseek_v4"
+  std::int64_t vocab = 0;
+  std::int64_t hidden = 0;
+  std::int64_t layers = 0;
+  std::int64_t context = 0;
+  std::int64_t parameters = 0;
+  std::int64_t weight_bytes = 0;  // of the checkpoint's tensors in use
+  std::int64_t bytes_per_decoded_token =
+      0;  // weights that one decode step of one sequence must read
+  bool has_draft = false;
+  std::int32_t bos = -1;
+  std::vector<std::int32_t> eos = {};
+  std::vector<std::string> notes =
+      {};  // tensors or settings of the checkpoint that are not used, and why
+};
+
+struct SamplingOptions {
+  float temperature = 0;         // 0: greedy; ties take the lower token id
+  std::int32_t top_k = 0;        // 0: off
+  float top_p = 1;               // 1: off
+  float min_p = 0;               // 0: off
+  float repetition_penalty = 1;  // 1: off; applies to every token of the sequence so far
+  std::uint64_t seed = 0;        // the draw at position p depends on (seed, p) only
+};
+
+struct GenerateOptions {
+  SamplingOptions sampling = {};
+  std::int64_t max_tokens = 128;
+  bool ignore_eos = false;
+  bool speculate =
+      true;  // draft with the MTP layer where there is one; the tokens are the same either way
+};
+
+struct GenerateStats {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t generated_tokens = 0;
+  std::int64_t decode_steps = 0;
+  std::int64_t drafted = 0;
+  std::int64_t accepted = 0;
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  enum class Stop : std::uint8_t { kMaxTokens, kEos, kContext, kCaller } stop = Stop::kMaxTokens;
+};
+
+struct ScoreOptions {
+  int top = 5;  // alternatives per position
+  bool logits_last = false;
+  bool draft = false;  // also what the MTP layer would draft
+};
+
+struct ScoreResult {
+  std::vector<float> token_logprobs = {};  // [T - 1] natural log, of ids[t + 1] after ids[0 .. t]
+  std::vector<std::vector<std::int32_t>> top_ids = {};  // [T][top] most likely next tokens
+  std::vector<std::vector<float>> top_logprobs = {};    // [T][top]
+  std::vector<float> logits_last = {};                  // [vocab] after the last token
+  std::vector<std::int32_t> draft_top1 = {};  // [T] draft for position t + 2, given ids[t + 1]; the
+                                              // last row is given the greedy token
+  std::vector<float> draft_logits_last = {};  // [vocab]
+};
+
+class Engine;
+
+// One sequence: a growing list of tokens and the state that they left. Movable; gives its place
+// back when destroyed. Must not outlive its engine.
+class Session {
+ public:
+  Session(Session&& other) noexcept;
+  Session& operator=(Session&& other) noexcept;
+  ~Session();
+
+  std::span<const std::int32_t> tokens() const;  // everything appended so far
+  void Reset();                                  // back to the empty sequence
+
+ private:
+  friend class Engine;
+  Session(Engine* engine, int slot) : engine_(engine), slot_(slot) {}
+  Engine* engine_ = nullptr;
+  int slot_ = -1;
+};
+
+// One sequence's part of a step.
+struct StepItem {
+  Session* session = nullptr;
+  std::span<const std::int32_t> tokens = {};  // appended to the session
+  enum class Rows : std::uint8_t {
+    kNone,
+    kLast,
+    kAll
+  } rows = Rows::kLast;                // for which of them logits are wanted
+  std::span<const float> logits = {};  // result [rows, vocab]; valid until the engine's next call
+};
+
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> Load(const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const ModelInfo& info() const;
+  const EngineOptions& options() const;  // with defaults resolved
+  const Tokenizer* tokenizer() const;    // null when the folder has no tokenizer.json
+
+  Result<Session> NewSession();
+
+  // Runs the given parts, at most max_step_tokens in all, as one step. Sessions must be distinct.
+  Status Step(std::span<StepItem> items);
+
+  // Appends tokens in steps of any length; logits of the last one. Progress is told for long
+  // prompts.
+  Result<std::span<const float>> Prefill(Session& session, std::span<const std::int32_t> tokens,
+                                         const Progress& progress = {});
+
+  // Appends the prompt and then up to max_tokens drawn tokens, calling on_token for each; on_token
+  // returns false to stop. The end token is reported, and not appended when it ends the generation.
+  Result<GenerateStats> Generate(Session& session, std::span<const std::int32_t> prompt,
+                                 const GenerateOptions& options,
+                                 const std::function<bool(std::int32_t token)>& on_token,
+                                 const Progress& progress = {});
+
+  // Log-probabilities of a text from an empty session; uses one session slot while it runs.
+  Result<ScoreResult> Score(std::span<const std::int32_t> tokens, const ScoreOptions& options,
+                            const Progress& progress = {});
+
+  class Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  Impl& impl() { return *impl_; }
+
+ private:
+  friend class Session;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace birkhoff
