@@ -1,0 +1,188 @@
+// Builds a graph with calls that read like a model's formulas:
+//
+//   const auto c = b.MhcCoeffs(X, hc, constants);
+//   const Value u = b.RmsNorm(b.MhcCollapse(X, c.pre), norm, eps, DType::kBF16);
+//
+// The first mistake is remembered with the file and line of the call, the op, the operand, what was
+// expected and what came; every later call returns values that are not valid. So a model checks
+// once, at Finish().
+#pragma once
+
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "birkhoff/status.h"
+#include "birkhoff/tensor.h"
+#include "graph/graph.h"
+
+namespace birkhoff::graph {
+
+// The place of a call, taken by default arguments.
+struct Here {
+  const char* file = "";
+  int line = 0;
+
+  static Here Now(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+
+// One hyper-connection site.
+struct MhcParameters {
+  Value fn = {};     // [hc (hc + 2), hc H]; of the head [hc, hc H]
+  Value base = {};   // [hc (hc + 2)];       of the head [hc]
+  Value scale = {};  // [3];                 of the head [1]
+};
+
+struct MhcConstants {
+  int iterations = 20;
+  double rms_eps = 1e-6;
+  double pre_eps = 1e-6;
+  double sinkhorn_eps = 1e-6;
+  double post_mult = 2;
+};
+
+struct MhcCoefficients {
+  Value pre = {};   // f32 [T, hc]
+  Value post = {};  // f32 [T, hc]
+  Value comb = {};  // f32 [T, hc, hc]
+};
+
+struct MhcBoundaryResult {
+  Value streams = {};
+  MhcCoefficients next = {};
+  Value h = {};
+};
+
+struct AttentionOperands {
+  Value q = {};         // [T, H, D]
+  Value kv = {};        // [T, D]
+  Value window = {};    // ring before this step's KvWrite
+  Value sink = {};      // [H]
+  Value entries = {};   // optional: compressed entries, after this step's Compress
+  Value selected = {};  // optional, with entries: i32 [T, k]
+};
+
+struct AttentionConstants {
+  std::int64_t window = 0;
+  std::int64_t ratio = 0;  // 0: no entries
+  std::int64_t max_entries = 0;
+  double scale = 1;
+};
+
+struct CompressorState {
+  Value k_ring = {};
+  Value z_ring = {};
+  Value entries = {};
+};
+
+struct CompressOperands {
+  Value k = {};          // f32 [T, c D]
+  Value g = {};          // f32 [T, c D]
+  Value ape = {};        // [ratio, c D]
+  Value norm = {};       // [D]
+  Value frequency = {};  // [P]
+  CompressorState state = {};
+};
+
+struct IndexConstants {
+  std::int64_t ratio = 0;
+  std::int64_t topk = 0;
+  std::int64_t max_entries = 0;
+  double scale = 1;
+};
+
+struct Routed {
+  Value expert = {};  // i32 [T, k]
+  Value weight = {};  // f32 [T, k]
+};
+
+class Builder {
+ public:
+  // Ok, or the first mistake.
+  const Status& status() const { return status_; }
+
+  // The graph, verified.
+  Result<Graph> Finish(Here here = Here::Now()) &&;
+
+  // Labels for the nodes made while it lives. `site` is a literal.
+  class Scope {
+   public:
+    Scope(Builder& builder, Labels labels) : builder_(builder), outer_(builder.labels_) {
+      builder_.labels_ = labels;
+    }
+    ~Scope() { builder_.labels_ = outer_; }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Builder& builder_;
+    Labels outer_ = {};
+  };
+  [[nodiscard]] Scope Site(std::string_view site) { return {*this, {-1, site}}; }
+  [[nodiscard]] Scope Site(int layer, std::string_view site) { return {*this, {layer, site}}; }
+
+  // What a step brings, what the model holds, what is kept per sequence. Data is kept by address
+  // and not read before the first step.
+  Value Input(std::string name, DType dtype, std::vector<ops::Extent> shape);
+  Value Vector(std::string name, const float* data, const Shape& shape);
+  Value Frequency(std::string name, std::span<const double> radians);
+  Value Table(std::string name, const std::int32_t* data, std::int64_t rows, std::int64_t cols);
+  Value Matrix(std::string name, const WeightMatrix* matrix);
+  Value Matrices(std::string name, std::span<const WeightMatrix> experts);
+  Value State(std::string name, DType dtype, std::int64_t capacity, std::int64_t width);
+
+  // A value to be read after each step.
+  void Output(std::string name, Value value, Here here = Here::Now());
+
+  // Any op: its results, or nothing after a mistake.
+  std::vector<Value> Op(const ops::OpDef& op, std::vector<Value> in, ops::Attributes attributes,
+                        Here here = Here::Now());
+
+  // The ops of ops/defs.h, where operands and results are described. Ops that write a state return
+  // its next version.
+  Value Add(Value a, Value b, DType out, Here here = Here::Now());
+  Value Attention(const AttentionOperands& in, const AttentionConstants& constants, DType out,
+                  Here here = Here::Now());
+  Value Broadcast(Value x, int copies, Here here = Here::Now());
+  CompressorState Compress(const CompressOperands& in, bool overlap, bool precise, double eps,
+                           Here here = Here::Now());
+  Value Embedding(Value ids, Value table, DType out, Here here = Here::Now());
+  Value Experts(Value x, const Routed& routed, Value w1, Value w3, Value w2, double limit,
+                Here here = Here::Now());
+  Value GatherRows(Value x, Value index, Here here = Here::Now());
+  Value IndexTopk(Value q, Value weight, Value keys, const IndexConstants& constants,
+                  Here here = Here::Now());
+  Value KvWrite(Value kv, Value ring, Here here = Here::Now());
+  Value Linear(Value x, Value w, DType out, int groups = 1, Here here = Here::Now());
+  MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
+                                const MhcParameters& next, const MhcConstants& constants,
+                                Value norm, double norm_eps, Here here = Here::Now());
+  MhcCoefficients MhcCoeffs(Value streams, const MhcParameters& site, const MhcConstants& constants,
+                            Here here = Here::Now());
+  Value MhcCollapse(Value streams, Value pre, Here here = Here::Now());
+  Value MhcHead(Value streams, const MhcParameters& head, double rms_eps, double eps,
+                Here here = Here::Now());
+  Value MhcPost(Value x, Value streams, Value post, Value comb, Here here = Here::Now());
+  Value RmsNorm(Value x, Value weight, double eps, DType out, Here here = Here::Now());
+  Value RmsNorm(Value x, double eps, DType out, Here here = Here::Now());  // weightless
+  Value Rope(Value x, Value table, DType out, bool inverse = false, Here here = Here::Now());
+  Value RopeTable(Value positions, Value frequency, bool precise, Here here = Here::Now());
+  Routed RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here = Here::Now());
+  Routed RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
+                      Here here = Here::Now());
+  Value Swiglu(Value gate, Value up, double limit, Here here = Here::Now());
+
+ private:
+  Value AddValue(ValueInfo info);
+  void Fail(Here here, std::string_view what, const Status& why);
+
+  Graph graph_ = {};
+  Labels labels_ = {};
+  Status status_ = {};
+};
+
+}  // namespace birkhoff::graph
