@@ -117,7 +117,7 @@ void AddAttentionSuites(
 void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);  // linear, experts, route
 
 // |v| bounds of one rounding to a type: half an ulp, relative.
-constexpr double HalfUlp(DType t) { return t == DType::kBF16 ? 0x1p-9 : 0x1p-24; }
+constexpr double HalfUlp(DType t) { return t == DType::kBF16 ? 0x1p-8 : 0x1p-24; }
 constexpr double kF32Eps = 0x1p-24;  // u: half an ulp of f32, relative
 
 }  // namespace birkhoff::harness

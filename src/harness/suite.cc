@@ -1,0 +1,153 @@
+#include "harness/suite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+
+#include "harness/typed_suite.h"
+
+namespace birkhoff::harness {
+namespace {
+
+// Every byte 0xff: a NaN in f32 and bf16, -1 as an integer. Guards have it too, so that reading
+// beyond an array is seen as well as writing.
+constexpr std::byte kPoison{0xff};
+constexpr std::int64_t kGuard = 256;
+constexpr std::int64_t kAlign = 64;
+
+std::byte* Aligned(std::byte* p) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  return p + (kAlign - static_cast<std::int64_t>(address % kAlign)) % kAlign;
+}
+
+double Element(const Output& o, std::int64_t i) {
+  switch (o.dtype) {
+    case DType::kF32: return static_cast<const float*>(o.data)[i];
+    case DType::kBF16: return static_cast<float>(static_cast<const bf16*>(o.data)[i]);
+    case DType::kI32: return static_cast<const std::int32_t*>(o.data)[i];
+    default: return std::nan("");
+  }
+}
+
+}  // namespace
+
+void* Buffers::Bytes(std::int64_t count) {
+  const std::int64_t total = count + 2 * kGuard + kAlign;
+  Block block{std::make_unique<std::byte[]>(static_cast<std::size_t>(total)), count};
+  std::memset(block.memory.get(), static_cast<int>(kPoison), static_cast<std::size_t>(total));
+  blocks_.push_back(std::move(block));
+  return Aligned(blocks_.back().memory.get()) + kGuard;
+}
+
+float* Buffers::Floats(std::int64_t count, double stddev, double mean) {
+  return static_cast<float*>(Values(count, DType::kF32, stddev, mean));
+}
+
+void* Buffers::Values(std::int64_t count, DType type, double stddev, double mean) {
+  void* data = Bytes(count * static_cast<std::int64_t>(SizeOf(type)));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double radius = std::sqrt(-2.0 * std::log(1.0 - Uniform()));
+    const double normal = radius * std::cos(2 * std::numbers::pi * Uniform());
+    const auto value = static_cast<float>(mean + stddev * normal);
+    if (type == DType::kBF16) {
+      static_cast<bf16*>(data)[i] = bf16(value);
+    } else {
+      static_cast<float*>(data)[i] = value;
+    }
+  }
+  return data;
+}
+
+std::int32_t* Buffers::Ints(std::int64_t count, std::int64_t below) {
+  auto* data = static_cast<std::int32_t*>(Bytes(count * 4));
+  for (std::int64_t i = 0; i < count; ++i) {
+    data[i] = static_cast<std::int32_t>(Next() % static_cast<std::uint64_t>(below));
+  }
+  return data;
+}
+
+// SplitMix64 (S. Vigna, public domain).
+std::uint64_t Buffers::Next() {
+  std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ull);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
+double Buffers::Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
+
+bool Buffers::GuardsIntact() const {
+  const auto intact = [](const std::byte* p) {
+    return std::all_of(p, p + kGuard, [](std::byte b) { return b == kPoison; });
+  };
+  return std::all_of(blocks_.begin(), blocks_.end(), [&](const Block& block) {
+    const std::byte* before = Aligned(block.memory.get());
+    return intact(before) && intact(before + kGuard + block.size);
+  });
+}
+
+CheckResult Compare(std::span<const Output> expected, std::span<const Output> actual) {
+  CheckResult result;
+  result.ok = true;
+  for (std::size_t o = 0; o < expected.size(); ++o) {
+    const Output& want = expected[o];
+    std::int64_t outside = 0;
+    double worst_here = -1;
+    std::string detail;
+    for (std::int64_t i = 0; i < want.elements; ++i) {
+      const double e = Element(want, i);
+      const double a = Element(actual[o], i);
+      if (e == a || (std::isnan(e) && std::isnan(a))) continue;
+      const double bound = want.bound ? want.bound(i, e) : 0;
+      const double error = std::abs(a - e);
+      const double ratio = std::isnan(error) || bound <= 0 ? HUGE_VAL : error / bound;
+      result.worst = std::max(result.worst, ratio);
+      if (ratio <= 1) continue;
+      ++outside;
+      if (ratio <= worst_here) continue;
+      worst_here = ratio;
+      detail = fmt::format("{}[{}]: expected {:.9g}, got {:.9g}, bound {:.3g}", want.name, i, e, a,
+                           bound);
+    }
+    if (outside == 0) continue;
+    result.ok = false;
+    result.detail += fmt::format("{}; {} of {} outside\n", detail, outside, want.elements);
+  }
+  return result;
+}
+
+std::vector<std::byte> BytesOf(std::span<const Output> outputs) {
+  std::vector<std::byte> bytes;
+  for (const Output& o : outputs) {
+    const auto* p = static_cast<const std::byte*>(o.data);
+    bytes.insert(bytes.end(), p, p + o.elements * static_cast<std::int64_t>(SizeOf(o.dtype)));
+  }
+  return bytes;
+}
+
+TimeResult Measure(FunctionRef<void()> run, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::size_t kLeast = 5;
+  run();
+  std::vector<double> us;
+  const Clock::time_point start = Clock::now();
+  Clock::time_point last = start;
+  while (us.size() < kLeast || std::chrono::duration<double>(last - start).count() < seconds) {
+    const Clock::time_point before = Clock::now();
+    run();
+    last = Clock::now();
+    us.push_back(std::chrono::duration<double, std::micro>(last - before).count());
+  }
+  std::sort(us.begin(), us.end());
+  TimeResult result;
+  result.us = us[us.size() / 2];
+  result.us_p25 = us[us.size() / 4];
+  result.us_p75 = us[us.size() * 3 / 4];
+  return result;
+}
+
+}  // namespace birkhoff::harness
