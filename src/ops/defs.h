@@ -43,6 +43,9 @@ extern const OpDef kMhcCollapse;
 extern const OpDef kMhcHead;
 // (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc]) {} -> streams' [T,hc,H]
 extern const OpDef kMhcPost;
+// (x) {ReshapeAttributes(shape)} -> the same elements under another shape
+extern const OpDef kReshape;
+Attributes ReshapeAttributes(std::span<const Extent> shape);
 // (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out
 extern const OpDef kRmsNorm;
 // (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out; flag inverse} -> same shape, out

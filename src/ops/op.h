@@ -69,6 +69,7 @@ class Attributes {
 
   Attributes() = default;
   Attributes(std::initializer_list<Entry> entries);
+  explicit Attributes(std::vector<Entry> entries);
 
   // The attribute, which must exist with this type: a builder always sets it.
   std::int64_t Int(std::string_view name) const;
@@ -148,6 +149,9 @@ struct OpDef {
     int result = -1;
   };
   InPlace in_place = {};
+
+  // The result is the operand's memory under another shape: no kernel runs and prepare is null.
+  bool view = false;
 };
 
 // Every op, ordered by name, and one by name (null when there is none).

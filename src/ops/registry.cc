@@ -8,6 +8,7 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
+    &kReshape,
     &kRmsNorm,
 };
 
