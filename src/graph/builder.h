@@ -8,7 +8,6 @@
 // once, at Finish().
 #pragma once
 
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,7 +37,7 @@ struct MhcParameters {
 };
 
 struct MhcConstants {
-  int iterations = 20;
+  std::int64_t iterations = 20;
   double rms_eps = 1e-6;
   double pre_eps = 1e-6;
   double sinkhorn_eps = 1e-6;
@@ -147,7 +146,7 @@ class Builder {
   Value Add(Value a, Value b, DType out, Here here = Here::Now());
   Value Attention(const AttentionOperands& in, const AttentionConstants& constants, DType out,
                   Here here = Here::Now());
-  Value Broadcast(Value x, int copies, Here here = Here::Now());
+  Value Broadcast(Value x, std::int64_t copies, Here here = Here::Now());
   CompressorState Compress(const CompressOperands& in, bool overlap, bool precise, double eps,
                            Here here = Here::Now());
   Value Embedding(Value ids, Value table, DType out, Here here = Here::Now());
@@ -157,7 +156,7 @@ class Builder {
   Value IndexTopk(Value q, Value weight, Value keys, const IndexConstants& constants,
                   Here here = Here::Now());
   Value KvWrite(Value kv, Value ring, Here here = Here::Now());
-  Value Linear(Value x, Value w, DType out, int groups = 1, Here here = Here::Now());
+  Value Linear(Value x, Value w, DType out, std::int64_t groups = 1, Here here = Here::Now());
   MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
                                 const MhcParameters& next, const MhcConstants& constants,
                                 Value norm, double norm_eps, Here here = Here::Now());
@@ -167,6 +166,10 @@ class Builder {
   Value MhcHead(Value streams, const MhcParameters& head, double rms_eps, double eps,
                 Here here = Here::Now());
   Value MhcPost(Value x, Value streams, Value post, Value comb, Here here = Here::Now());
+  Value Reshape(Value x, std::span<const ops::Extent> shape, Here here = Here::Now());
+  Value Reshape(Value x, std::initializer_list<ops::Extent> shape, Here here = Here::Now()) {
+    return Reshape(x, std::span(shape.begin(), shape.size()), here);
+  }
   Value RmsNorm(Value x, Value weight, double eps, DType out, Here here = Here::Now());
   Value RmsNorm(Value x, double eps, DType out, Here here = Here::Now());  // weightless
   Value Rope(Value x, Value table, DType out, bool inverse = false, Here here = Here::Now());

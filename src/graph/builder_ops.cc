@@ -1,0 +1,164 @@
+// The ops by name: operands in their order, attributes by their names.
+#include <array>
+
+#include "graph/builder.h"
+#include "ops/defs.h"
+
+namespace birkhoff::graph {
+namespace {
+
+// The results of an op that has kCount of them; not valid after a mistake.
+template <std::size_t kCount>
+std::array<Value, kCount> Take(const std::vector<Value>& results) {
+  std::array<Value, kCount> taken = {};
+  for (std::size_t i = 0; i < kCount && i < results.size(); ++i) taken[i] = results[i];
+  return taken;
+}
+
+Value One(const std::vector<Value>& results) { return Take<1>(results)[0]; }
+
+std::int64_t AsInt(DType t) { return static_cast<std::int64_t>(t); }
+
+}  // namespace
+
+Value Builder::Add(Value a, Value b, DType out, Here here) {
+  return One(Op(ops::kAdd, {a, b}, {{"out", AsInt(out)}}, here));
+}
+
+Value Builder::Attention(const AttentionOperands& in, const AttentionConstants& c, DType out,
+                         Here here) {
+  std::vector<Value> operands = {in.q, in.kv, in.window, in.sink};
+  if (c.ratio > 0) operands.push_back(in.entries);
+  if (in.selected.valid()) operands.push_back(in.selected);
+  return One(Op(ops::kAttention, std::move(operands),
+                {{"window", c.window},
+                 {"ratio", c.ratio},
+                 {"max_entries", c.max_entries},
+                 {"scale", c.scale},
+                 {"out", AsInt(out)}},
+                here));
+}
+
+Value Builder::Broadcast(Value x, std::int64_t copies, Here here) {
+  return One(Op(ops::kBroadcast, {x}, {{"copies", copies}}, here));
+}
+
+CompressorState Builder::Compress(const CompressOperands& in, bool overlap, bool precise,
+                                  double eps, Here here) {
+  const auto [k_ring, z_ring, entries] =
+      Take<3>(Op(ops::kCompress,
+                 {in.k, in.g, in.ape, in.norm, in.frequency, in.state.k_ring, in.state.z_ring,
+                  in.state.entries},
+                 {{"overlap", overlap}, {"precise", precise}, {"eps", eps}}, here));
+  return {k_ring, z_ring, entries};
+}
+
+Value Builder::Embedding(Value ids, Value table, DType out, Here here) {
+  return One(Op(ops::kEmbedding, {ids, table}, {{"out", AsInt(out)}}, here));
+}
+
+Value Builder::Experts(Value x, const Routed& routed, Value w1, Value w3, Value w2, double limit,
+                       Here here) {
+  return One(
+      Op(ops::kExperts, {x, routed.expert, routed.weight, w1, w3, w2}, {{"limit", limit}}, here));
+}
+
+Value Builder::GatherRows(Value x, Value index, Here here) {
+  return One(Op(ops::kGatherRows, {x, index}, {}, here));
+}
+
+Value Builder::IndexTopk(Value q, Value weight, Value keys, const IndexConstants& c, Here here) {
+  return One(
+      Op(ops::kIndexTopk, {q, weight, keys},
+         {{"ratio", c.ratio}, {"topk", c.topk}, {"max_entries", c.max_entries}, {"scale", c.scale}},
+         here));
+}
+
+Value Builder::KvWrite(Value kv, Value ring, Here here) {
+  return One(Op(ops::kKvWrite, {kv, ring}, {}, here));
+}
+
+Value Builder::Linear(Value x, Value w, DType out, std::int64_t groups, Here here) {
+  return One(Op(ops::kLinear, {x, w}, {{"groups", groups}, {"out", AsInt(out)}}, here));
+}
+
+MhcBoundaryResult Builder::MhcBoundary(Value x, Value streams, Value post, Value comb,
+                                       const MhcParameters& next, const MhcConstants& c, Value norm,
+                                       double norm_eps, Here here) {
+  const auto [streams_out, pre_out, post_out, comb_out, h] =
+      Take<5>(Op(ops::kMhcBoundary, {x, streams, post, comb, next.fn, next.base, next.scale, norm},
+                 {{"iterations", c.iterations},
+                  {"rms_eps", c.rms_eps},
+                  {"pre_eps", c.pre_eps},
+                  {"sinkhorn_eps", c.sinkhorn_eps},
+                  {"post_mult", c.post_mult},
+                  {"norm_eps", norm_eps}},
+                 here));
+  return {streams_out, {pre_out, post_out, comb_out}, h};
+}
+
+MhcCoefficients Builder::MhcCoeffs(Value streams, const MhcParameters& site, const MhcConstants& c,
+                                   Here here) {
+  const auto [pre, post, comb] =
+      Take<3>(Op(ops::kMhcCoeffs, {streams, site.fn, site.base, site.scale},
+                 {{"iterations", c.iterations},
+                  {"rms_eps", c.rms_eps},
+                  {"pre_eps", c.pre_eps},
+                  {"sinkhorn_eps", c.sinkhorn_eps},
+                  {"post_mult", c.post_mult}},
+                 here));
+  return {pre, post, comb};
+}
+
+Value Builder::MhcCollapse(Value streams, Value pre, Here here) {
+  return One(Op(ops::kMhcCollapse, {streams, pre}, {}, here));
+}
+
+Value Builder::MhcHead(Value streams, const MhcParameters& head, double rms_eps, double eps,
+                       Here here) {
+  return One(Op(ops::kMhcHead, {streams, head.fn, head.base, head.scale},
+                {{"rms_eps", rms_eps}, {"eps", eps}}, here));
+}
+
+Value Builder::MhcPost(Value x, Value streams, Value post, Value comb, Here here) {
+  return One(Op(ops::kMhcPost, {x, streams, post, comb}, {}, here));
+}
+
+Value Builder::Reshape(Value x, std::span<const ops::Extent> shape, Here here) {
+  return One(Op(ops::kReshape, {x}, ops::ReshapeAttributes(shape), here));
+}
+
+Value Builder::RmsNorm(Value x, Value weight, double eps, DType out, Here here) {
+  return One(Op(ops::kRmsNorm, {x, weight}, {{"eps", eps}, {"out", AsInt(out)}}, here));
+}
+
+Value Builder::RmsNorm(Value x, double eps, DType out, Here here) {
+  return One(Op(ops::kRmsNorm, {x}, {{"eps", eps}, {"out", AsInt(out)}}, here));
+}
+
+Value Builder::Rope(Value x, Value table, DType out, bool inverse, Here here) {
+  return One(Op(ops::kRope, {x, table}, {{"out", AsInt(out)}, {"inverse", inverse}}, here));
+}
+
+Value Builder::RopeTable(Value positions, Value frequency, bool precise, Here here) {
+  return One(Op(ops::kRopeTable, {positions, frequency}, {{"precise", precise}}, here));
+}
+
+Routed Builder::RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here) {
+  const auto [expert, weight] =
+      Take<2>(Op(ops::kRoute, {logits, bias}, {{"k", k}, {"scale", scale}}, here));
+  return {expert, weight};
+}
+
+Routed Builder::RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
+                             Here here) {
+  const auto [expert, weight] =
+      Take<2>(Op(ops::kRoute, {logits, table, ids}, {{"k", k}, {"scale", scale}}, here));
+  return {expert, weight};
+}
+
+Value Builder::Swiglu(Value gate, Value up, double limit, Here here) {
+  return One(Op(ops::kSwiglu, {gate, up}, {{"limit", limit}}, here));
+}
+
+}  // namespace birkhoff::graph
