@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,20 +35,20 @@ struct ChatMessage {
   std::vector<std::string> tools = {};    // system, developer: a JSON object per function, with
                                           // name, description and parameters
   std::string response_format = {};       // system, developer: JSON, empty for none
-  std::string task = {};                  // action, query, authority, domain, title, read_url or empty
+  std::string task = {};  // action, query, authority, domain, title, read_url or empty
 };
 
 // Messages from JSON: an array of OpenAI-style messages, or an object with "messages" and optional
-// "tools", which then belong to the first system message (an empty one is put in front when there is
-// none). Content may be a string or a list of {"type": "text"} parts, which are joined by blank
-// lines. null equals absent; unknown fields are ignored.
-// Errors   kInvalidArgument, with the path of the field, what was expected and what came.
+// "tools", which then belong to the first system message (an empty one is put in front when there
+// is none). "prefix": true marks an unfinished message. Content may be a string or a list of
+// {"type": "text"} parts, which are joined by blank lines. null equals absent; unknown fields are
+// ignored. Errors   kInvalidArgument, with the path of the field, what was expected and what came.
 Result<std::vector<ChatMessage>> ParseChatMessages(std::string_view json);
 
 struct ChatOptions {
   ThinkingMode thinking_mode = ThinkingMode::kThinking;
-  bool drop_thinking = true;      // forget reasoning before the last user message; never with tools
-  bool max_effort = false;        // reasoning_effort "max"; counts in thinking mode only
+  bool drop_thinking = true;  // forget reasoning before the last user message; never with tools
+  bool max_effort = false;    // reasoning_effort "max"; counts in thinking mode only
 };
 
 // The prompt for the next turn, from begin of sentence on. Everything that a message brought along
@@ -82,9 +83,9 @@ std::string_view ChatFlawName(ChatFlaw flaw);
 // carry whole characters only (bytes that are not UTF-8 become U+FFFD), and joined texts do not
 // depend on where the cuts were. The arguments of a call that has ended are a JSON object.
 //
-// Malformed answers never fail: text goes on as text, a call that is cut short gets no kToolCallEnd,
-// a parameter or call that cannot be understood is left out, text after the calls is dropped, and
-// flaw() tells.
+// Malformed answers never fail: text goes on as text, a call that is cut short gets no
+// kToolCallEnd, a parameter or call that cannot be understood is left out, text after the calls is
+// dropped, and flaw() tells.
 class ChatParser {
  public:
   explicit ChatParser(ThinkingMode mode);

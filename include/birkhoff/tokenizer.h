@@ -1,8 +1,8 @@
 // Text to token ids and back: byte-level BPE as Hugging Face's tokenizer.json describes it.
 //
 // Goals      The ids of the Hugging Face tokenizers library. Any bytes, UTF-8 or not, come back
-//            exactly from Decode(Encode(bytes)). Time grows as n log n at worst in the length of the
-//            text, with no recursion on it. Text of a user cannot become a special token.
+//            exactly from Decode(Encode(bytes)). Time grows as n log n at worst in the length of
+//            the text, with no recursion on it. Text of a user cannot become a special token.
 // Non-goals  Other models than BPE, normalisers, training; steps that a file asks for and that are
 //            not supported are refused by name when it is loaded.
 #pragma once
