@@ -1,7 +1,15 @@
 # One source per op and folder; the name of a source is the name of its kernel.
 list(APPEND ref_sources
+  attention.cc
+  compress.cc
+  index_topk.cc
+  kv_write.cc
   rms_norm.cc
 )
 list(APPEND cpu_sources
+  attention.cc
+  compress.cc
+  index_topk.cc
+  kv_write.cc
   rms_norm.cc
 )

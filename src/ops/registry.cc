@@ -8,6 +8,10 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
+    &kAttention,
+    &kCompress,
+    &kIndexTopk,
+    &kKvWrite,
     &kReshape,
     &kRmsNorm,
 };
