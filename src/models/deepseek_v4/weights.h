@@ -4,6 +4,7 @@
 // E experts of width I, k experts per token, V vocabulary.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +17,10 @@
 #include "kernels/args/weight_matrix.h"
 #include "models/deepseek_v4/config.h"
 #include "models/weight_source.h"
+
+namespace birkhoff {
+class ThreadPool;
+}
 
 namespace birkhoff::models::deepseek_v4 {
 
@@ -119,21 +124,23 @@ struct Weights {
 };
 
 struct LoadOptions {
-  // Called after each tensor with the bytes checked so far and the bytes of all tensors.
+  // Called after each tensor with the bytes found so far and the bytes of all tensors.
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};
+  ThreadPool* pool = nullptr;  // checks large tensors with many threads; may be null
 };
 
 // Finds, checks and describes every parameter. Official and Hugging Face names are accepted, also
 // mixed; so are fused experts (gate_up_proj, down_proj). Per matrix, dtype and shape decide:
-//   BF16, F16, F32          [rows, cols]
-//   F8_E4M3                 [rows, cols] with scales [ceil(rows/b), ceil(cols/b)] of F8_E8M0, U8,
-//   F32 I8, U8 (MXFP4)          [rows, cols / 2] with scales [rows, cols / 32] of F8_E8M0, U8
-// Matrices are not copied: `source` must outlive the result. Every byte is read once, to refuse NaN
-// and infinity in weights, and scales that are NaN, infinite, zero or negative.
+//   BF16, F16, F32   [rows, cols]
+//   F8_E4M3          [rows, cols] with scales [ceil(rows/b), ceil(cols/b)] of F8_E8M0, U8 or F32
+//   I8, U8 (MXFP4)   [rows, cols / 2] with scales [rows, cols / 32] of F8_E8M0 or U8
+// Matrices are not copied: `source` must outlive the result. All values are read once, to refuse
+// NaN and infinity in weights, and scales that are NaN, infinite, zero or negative.
 //
 // An MTP block that is absent, or is not the one of this architecture, is left out with a note.
+// Tensors of layers beyond the last are left out with a note.
 //
-// Errors   kNotFound         a tensor is missing; the message lists the spellings
+// Errors   kNotFound         a tensor is missing; the message has its official name
 //          kInvalidArgument  shape, dtype or value; the message names file, tensor, expected, found
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options = {});
