@@ -2,14 +2,20 @@
 list(APPEND ref_sources
   attention.cc
   compress.cc
+  elementwise.cc
+  embedding.cc
   index_topk.cc
   kv_write.cc
   rms_norm.cc
+  rope.cc
 )
 list(APPEND cpu_sources
   attention.cc
   compress.cc
+  elementwise.cc
+  embedding.cc
   index_topk.cc
   kv_write.cc
   rms_norm.cc
+  rope.cc
 )

@@ -8,12 +8,19 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
+    &kAdd,
     &kAttention,
+    &kBroadcast,
     &kCompress,
+    &kEmbedding,
+    &kGatherRows,
     &kIndexTopk,
     &kKvWrite,
     &kReshape,
     &kRmsNorm,
+    &kRope,
+    &kRopeTable,
+    &kSwiglu,
 };
 
 }  // namespace

@@ -1,0 +1,75 @@
+// The small row operations. All are bound by memory: each element is read and written once.
+#include "kernels/args/elementwise.h"
+
+#include "base/thread_pool.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/runs.h"
+
+namespace birkhoff::cpu::BK_ISA {
+namespace {
+
+BK_INLINE void CopyRow(void* to, std::int64_t to_row, const void* from, std::int64_t from_row,
+                       std::int64_t bytes) {
+  std::memcpy(static_cast<char*>(to) + to_row * bytes,
+              static_cast<const char*>(from) + from_row * bytes, static_cast<std::size_t>(bytes));
+}
+
+void AddRow(const AddArgs& a, std::int64_t row) {
+  const float* addend = a.a + row / a.repeat * a.width;
+  const std::int64_t base = row * a.width;
+  ForRuns(a.width, [&](std::int64_t i, int n) {
+    const F32x16 x = LoadRun(addend, DType::kF32, i, n);
+    const F32x16 y = LoadRun(a.b, DType::kF32, base + i, n);
+    StoreRun(a.out, a.out_type, base + i, cpu::BK_ISA::Add(x, y), n);
+  });
+}
+
+void SwigluRow(const SwigluArgs& a, std::int64_t row) {
+  const F32x16 limit = Set(a.limit);
+  const F32x16 lower = Set(-a.limit);
+  const std::int64_t base = row * a.width;
+  ForRuns(a.width, [&](std::int64_t i, int n) {
+    // The operand that may be NaN stands second: Min and Max return it then.
+    const F32x16 gate = Min(limit, LoadRun(a.gate, a.type, base + i, n));
+    const F32x16 up = Max(lower, Min(limit, LoadRun(a.up, a.type, base + i, n)));
+    StoreRun(a.out, a.type, base + i, Mul(Mul(gate, Sigmoid(gate)), up), n);
+  });
+}
+
+}  // namespace
+
+void Add(const AddArgs& a, const Exec& exec) {
+  exec.pool->ParallelFor(a.rows * a.repeat, RowGrain(a.width),
+                         [&](std::int64_t begin, std::int64_t end, int) {
+                           for (std::int64_t r = begin; r < end; ++r) AddRow(a, r);
+                         });
+}
+
+void Broadcast(const BroadcastArgs& a, const Exec& exec) {
+  const std::int64_t bytes = a.width * static_cast<std::int64_t>(SizeOf(a.type));
+  exec.pool->ParallelFor(a.rows * a.copies, RowGrain(a.width),
+                         [&](std::int64_t begin, std::int64_t end, int) {
+                           for (std::int64_t r = begin; r < end; ++r) {
+                             CopyRow(a.out, r, a.x, r / a.copies, bytes);
+                           }
+                         });
+}
+
+void GatherRows(const GatherRowsArgs& a, const Exec& exec) {
+  const std::int64_t bytes = a.width * static_cast<std::int64_t>(SizeOf(a.type));
+  exec.pool->ParallelFor(a.rows, RowGrain(a.width), [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      CopyRow(a.out, r, a.x, a.index[r], bytes);
+    }
+  });
+}
+
+void Swiglu(const SwigluArgs& a, const Exec& exec) {
+  // An exponential costs about as much as eight loads.
+  exec.pool->ParallelFor(a.rows, RowGrain(8 * a.width),
+                         [&](std::int64_t begin, std::int64_t end, int) {
+                           for (std::int64_t r = begin; r < end; ++r) SwigluRow(a, r);
+                         });
+}
+
+}  // namespace birkhoff::cpu::BK_ISA

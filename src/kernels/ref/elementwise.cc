@@ -1,0 +1,49 @@
+#include "kernels/ref/elements.h"
+#include "kernels/ref/kernels.h"
+
+namespace birkhoff::ref {
+namespace {
+
+void CopyRow(void* to, std::int64_t to_row, const void* from, std::int64_t from_row,
+             std::int64_t width, DType type) {
+  const auto bytes = static_cast<std::size_t>(width) * SizeOf(type);
+  std::memcpy(static_cast<std::byte*>(to) + static_cast<std::size_t>(to_row) * bytes,
+              static_cast<const std::byte*>(from) + static_cast<std::size_t>(from_row) * bytes,
+              bytes);
+}
+
+}  // namespace
+
+void Add(const AddArgs& a, const Exec&) {
+  for (std::int64_t r = 0; r < a.rows * a.repeat; ++r) {
+    for (std::int64_t i = 0; i < a.width; ++i) {
+      const double x = a.a[r / a.repeat * a.width + i];
+      Put(a.out, a.out_type, r * a.width + i, x + a.b[r * a.width + i]);
+    }
+  }
+}
+
+void Broadcast(const BroadcastArgs& a, const Exec&) {
+  for (std::int64_t r = 0; r < a.rows; ++r) {
+    for (std::int64_t j = 0; j < a.copies; ++j) {
+      CopyRow(a.out, r * a.copies + j, a.x, r, a.width, a.type);
+    }
+  }
+}
+
+void GatherRows(const GatherRowsArgs& a, const Exec&) {
+  for (std::int64_t r = 0; r < a.rows; ++r) CopyRow(a.out, r, a.x, a.index[r], a.width, a.type);
+}
+
+void Swiglu(const SwigluArgs& a, const Exec&) {
+  for (std::int64_t i = 0; i < a.rows * a.width; ++i) {
+    double gate = Get(a.gate, a.type, i);
+    double up = Get(a.up, a.type, i);
+    if (gate > a.limit) gate = a.limit;
+    if (up > a.limit) up = a.limit;
+    if (up < -a.limit) up = -a.limit;
+    Put(a.out, a.type, i, gate / (1 + std::exp(-gate)) * up);
+  }
+}
+
+}  // namespace birkhoff::ref
