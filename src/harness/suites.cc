@@ -7,6 +7,7 @@ namespace birkhoff::harness {
 std::span<const std::unique_ptr<Suite>> AllSuites() {
   static const std::vector<std::unique_ptr<Suite>> all = [] {
     std::vector<std::unique_ptr<Suite>> suites;
+    AddAttentionSuites(suites);
     AddElementwiseSuites(suites);
     std::sort(suites.begin(), suites.end(),
               [](const auto& a, const auto& b) { return a->op() < b->op(); });
