@@ -6,6 +6,10 @@ list(APPEND ref_sources
   embedding.cc
   index_topk.cc
   kv_write.cc
+  mhc_coeffs.cc
+  mhc_collapse.cc
+  mhc_head.cc
+  mhc_post.cc
   rms_norm.cc
   rope.cc
 )
@@ -16,6 +20,10 @@ list(APPEND cpu_sources
   embedding.cc
   index_topk.cc
   kv_write.cc
+  mhc_coeffs.cc
+  mhc_collapse.cc
+  mhc_head.cc
+  mhc_post.cc
   rms_norm.cc
   rope.cc
 )

@@ -1,0 +1,41 @@
+// How mHC kernels with a projection spread over threads.
+#pragma once
+
+#include "base/thread_pool.h"
+#include "kernels/cpu/mhc_projection.h"
+
+namespace birkhoff::cpu::BK_ISA {
+
+// For each block of tokens: slice(first, tokens, s, &partials[s]) for the sixteen slices in any
+// order, then finish(first, tokens, partials). With at least as many blocks as threads a thread
+// takes whole blocks, else the threads share the slices of one block after another. The split is
+// invisible in the bits: both calls depend on nothing but the block's own tokens.
+template <class Slice, class Finish>
+void ForTokenBlocks(ThreadPool& pool, std::int64_t tokens, Slice slice, Finish finish) {
+  const std::int64_t blocks = (tokens + kMhcBlock - 1) / kMhcBlock;
+  const auto count = [&](std::int64_t first) {
+    return static_cast<int>(tokens - first < kMhcBlock ? tokens - first : kMhcBlock);
+  };
+  if (blocks >= pool.size()) {
+    pool.ParallelFor(blocks, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      MhcPartial partials[kMhcSlices];
+      for (std::int64_t b = begin; b < end; ++b) {
+        const std::int64_t first = b * kMhcBlock;
+        for (int s = 0; s < kMhcSlices; ++s) slice(first, count(first), s, &partials[s]);
+        finish(first, count(first), partials);
+      }
+    });
+    return;
+  }
+  MhcPartial partials[kMhcSlices];
+  for (std::int64_t first = 0; first < tokens; first += kMhcBlock) {
+    pool.ParallelFor(kMhcSlices, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t s = begin; s < end; ++s) {
+        slice(first, count(first), static_cast<int>(s), &partials[s]);
+      }
+    });
+    finish(first, count(first), partials);
+  }
+}
+
+}  // namespace birkhoff::cpu::BK_ISA

@@ -1,0 +1,19 @@
+// mHC collapse: bound by memory, hc + 1 rows per token.
+#include "base/thread_pool.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/mhc_rows.h"
+
+namespace birkhoff::cpu::BK_ISA {
+
+void MhcCollapse(const MhcCollapseArgs& a, const Exec& exec) {
+  WithStreams(a.hc, [&]<int hc>() {
+    exec.pool->ParallelFor(
+        a.tokens, RowGrain(hc * a.hidden), [&](std::int64_t begin, std::int64_t end, int) {
+          for (std::int64_t t = begin; t < end; ++t) {
+            CollapseRow<hc>(a.streams, a.pre + t * hc, a.out, a.type, t, a.hidden);
+          }
+        });
+  });
+}
+
+}  // namespace birkhoff::cpu::BK_ISA

@@ -1,0 +1,28 @@
+// Checks of infer() that the mHC ops share.
+#pragma once
+
+#include "kernels/args/mhc.h"
+#include "ops/typed_op.h"
+
+namespace birkhoff::ops {
+
+// Streams [T, hc, H] in f32 or bf16 with hc in {2, 4, 8}. The names of messages begin with `op`.
+Status ExpectStreams(std::string_view op, const ValueType& streams);
+
+// Vectors fn [rows, hc * H], base [rows], scale [scales].
+Status ExpectMhcParameters(std::string_view op, const ValueType& streams,
+                           std::span<const ValueType> fn_base_scale, std::int64_t rows,
+                           std::int64_t scales);
+
+// A f32 activation of this shape.
+Status ExpectCoefficients(std::string_view what, const ValueType& v,
+                          std::initializer_list<Extent> shape);
+
+// The parameters of a site: vectors fn, base, scale, and the attributes' constants.
+void BindSite(std::span<const Operand> fn_base_scale, MhcSite& site);
+MhcSite SiteConstants(const Attributes& attributes);
+
+// What the attributes must hold: at least one column step.
+Status CheckSite(std::string_view op, const Attributes& attributes);
+
+}  // namespace birkhoff::ops
