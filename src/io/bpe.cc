@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <functional>
+#include <map>
 #include <utility>
 
 namespace birkhoff::io {
 namespace {
 
-// Up to here scanning all ranks for every merge beats keeping a heap.
+// Up to here scanning all ranks for every merge beats keeping queues.
 constexpr std::size_t kShortPiece = 64;
 
 // Positions are 32 bits wide; longer pieces are cut.
@@ -69,42 +69,49 @@ void Bpe::EncodeLong(std::string_view piece, std::vector<std::int32_t>* ids) con
     std::uint32_t previous = 0;
     std::uint32_t next = 0;
   };
+  // The places of the pairs of one rank; those whose node has another rank by now are stale. A
+  // merge makes longer tokens than those it takes, so that a queue that is being read does not grow
+  // and is sorted once.
+  struct Queue {
+    std::vector<std::uint32_t> places = {};
+    std::size_t done = 0;
+    bool sorted = true;
+  };
   const auto n = static_cast<std::uint32_t>(piece.size());
   std::vector<Node> nodes(n);
-  // Candidates as rank << 32 | position: the order in which they are merged. One whose rank is no
-  // longer that of its node is stale.
-  std::vector<std::uint64_t> heap;
-  heap.reserve(n);
+  std::map<Rank, Queue> queues;
 
   const auto update_rank = [&](std::uint32_t i) {
     Node& node = nodes[i];
     node.rank = node.next == n ? kNoRank : RankOf(node.token, nodes[node.next].token);
-    if (node.rank == kNoRank) return false;
-    heap.push_back(std::uint64_t{node.rank} << 32 | i);
-    return true;
+    if (node.rank == kNoRank) return;
+    Queue& queue = queues[node.rank];
+    if (!queue.places.empty() && i < queue.places.back()) queue.sorted = false;
+    queue.places.push_back(i);
   };
   for (std::uint32_t i = 0; i < n; ++i) {
     nodes[i] = {byte_ids_[static_cast<std::uint8_t>(piece[i])], kNoRank, i - 1, i + 1};
   }
   for (std::uint32_t i = 0; i < n; ++i) update_rank(i);
-  std::make_heap(heap.begin(), heap.end(), std::greater<>());
 
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-    const std::uint64_t candidate = heap.back();
-    heap.pop_back();
-    const auto rank = static_cast<Rank>(candidate >> 32);
-    const auto i = static_cast<std::uint32_t>(candidate);
+  while (!queues.empty()) {
+    auto& [rank, queue] = *queues.begin();
+    if (queue.done == queue.places.size()) {
+      queues.erase(queues.begin());
+      continue;
+    }
+    if (!std::exchange(queue.sorted, true)) {
+      std::sort(queue.places.begin() + static_cast<std::ptrdiff_t>(queue.done), queue.places.end());
+    }
+    const std::uint32_t i = queue.places[queue.done++];
     if (nodes[i].rank != rank) continue;
     Node& gone = nodes[nodes[i].next];
     nodes[i].token = merges_[rank].result;
     nodes[i].next = gone.next;
     gone.rank = kNoRank;
     if (gone.next != n) nodes[gone.next].previous = i;
-    if (update_rank(i)) std::push_heap(heap.begin(), heap.end(), std::greater<>());
-    if (i > 0 && update_rank(nodes[i].previous)) {
-      std::push_heap(heap.begin(), heap.end(), std::greater<>());
-    }
+    update_rank(i);
+    if (i > 0) update_rank(nodes[i].previous);
   }
   for (std::uint32_t i = 0; i < n; i = nodes[i].next) ids->push_back(nodes[i].token);
 }

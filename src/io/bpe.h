@@ -25,7 +25,7 @@ class Bpe {
   // for one pair the later counts.
   Bpe(const std::array<std::int32_t, 256>& byte_ids, std::vector<Merge> merges);
 
-  // Appends the ids of `piece`. O(n log n) time, 28 bytes of memory per byte of a long piece.
+  // Appends the ids of `piece`. O(n log n) time, about 30 bytes of memory per byte of a long piece.
   void Encode(std::string_view piece, std::vector<std::int32_t>* ids) const;
 
  private:

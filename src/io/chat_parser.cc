@@ -316,7 +316,8 @@ struct ChatParser::Impl {
     const std::size_t size = rest.size();
     SkipBlanks(&rest);
     if (size - rest.size() > kWidestGap) return false;
-    for (const std::string_view next : {io::kOpenTag, io::kCloseTag, io::kEndOfSentence}) {
+    for (const std::string_view next :
+         {kParameter, kEndCall, kCall, kEndCalls, io::kEndOfSentence}) {
       if (rest.starts_with(next)) return true;
       if (next.starts_with(rest)) return std::nullopt;
     }

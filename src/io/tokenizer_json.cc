@@ -228,7 +228,8 @@ class Reader {
       const std::size_t space = merge.text.find(' ');
       left = merge.text.substr(0, space);
       if (space != std::string::npos) right = merge.text.substr(space + 1);
-    } else if (merge.Is(Kind::kArray) && merge.items.size() == 2) {
+    } else if (merge.items.size() == 2 && merge.items[0].Is(Kind::kString) &&
+               merge.items[1].Is(Kind::kString)) {
       left = merge.items[0].text;
       right = merge.items[1].text;
     }
