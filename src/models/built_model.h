@@ -29,7 +29,9 @@ struct BuiltModel {
   std::int64_t layers = 0;
   std::int64_t draft_window =
       0;  // tokens before a position that its draft depends on, itself included
-  std::int64_t bytes_per_decoded_token = 0;    // weights that the trunk reads for one token
+  std::int64_t parameters = 0;    // of the trunk
+  std::int64_t weight_bytes = 0;  // the same, as stored
+  std::int64_t bytes_per_decoded_token = 0;  // weights that the trunk reads for one token
   std::shared_ptr<const void> constants = {};  // owns what the graphs point to besides the weights
 };
 

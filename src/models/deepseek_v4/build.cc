@@ -1,0 +1,315 @@
+#include "models/deepseek_v4/build.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "graph/builder.h"
+#include "models/rope_frequencies.h"
+
+namespace birkhoff::models::deepseek_v4 {
+namespace {
+
+using graph::Builder;
+using graph::Value;
+using ops::Const;
+using ops::Extent;
+using ops::Symbol;
+
+constexpr Extent kTokens = {1, Symbol::kTokens};
+constexpr Extent kRows = {1, Symbol::kRows};
+
+struct Frequencies {
+  std::vector<double> plain = {};       // layers without compression
+  std::vector<double> compressed = {};  // layers with it; empty when there are none
+};
+
+Frequencies MakeFrequencies(const Config& c) {
+  Frequencies f;
+  f.plain = RopeFrequencies(c.rope_dim, c.rope_theta, nullptr);
+  if (c.compress_rope_theta == 0) return f;
+  YarnScaling yarn;
+  if (c.yarn) {
+    yarn = {c.yarn->factor, static_cast<double>(c.yarn->original_positions), c.yarn->beta_fast,
+            c.yarn->beta_slow};
+  }
+  f.compressed = RopeFrequencies(c.rope_dim, c.compress_rope_theta, c.yarn ? &yarn : nullptr);
+  return f;
+}
+
+// Writes one graph. Member functions are the formulas of docs/architecture.md, "DeepSeek-V4".
+class Writer {
+ public:
+  Writer(const Config& config, const BuildOptions& options, const Frequencies& frequencies)
+      : c_(config), o_(options), act_(options.activation) {
+    ids_ = b_.Input("ids", DType::kI32, {kTokens});
+    const Value positions = b_.Input("positions", DType::kI32, {kTokens});
+    rows_ = b_.Input("rows", DType::kI32, {kRows});
+    plain_ = b_.RopeTable(positions, b_.Frequency("rope.plain", frequencies.plain), Precise());
+    if (frequencies.compressed.empty()) return;
+    compressed_frequency_ = b_.Frequency("rope.compressed", frequencies.compressed);
+    compressed_ = b_.RopeTable(positions, compressed_frequency_, Precise());
+  }
+
+  Result<graph::Graph> Trunk(const Weights& w) {
+    Value X = b_.Broadcast(b_.Embedding(ids_, M(w.embed), act_), static_cast<int>(c_.hc_mult));
+    for (std::int64_t l = 0; l < c_.layers; ++l) {
+      X = Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
+      if (o_.taps) b_.Output(fmt::format("streams.{}", l), X);
+    }
+    if (o_.draft) b_.Output("streams", X);
+    Head(X, w.hc_head, w.norm, w.head);
+    return std::move(b_).Finish();
+  }
+
+  // Row t is given the streams of token t and the id of token t + 1, and predicts token t + 2.
+  Result<graph::Graph> Draft(const MtpParams& p, const Weights& w) {
+    const Value X = b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value e = b_.RmsNorm(b_.Embedding(ids_, M(w.embed), act_), V(p.enorm), c_.rms_eps, act_);
+    const Value h = b_.RmsNorm(X, V(p.hnorm), c_.rms_eps, act_);
+    const Value from_token = b_.Linear(e, M(p.e_proj), DType::kF32);
+    const Value each = b_.Reshape(h, {Extent{c_.hc_mult, Symbol::kTokens}, Const(c_.hidden)});
+    const Value from_streams = b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32),
+                                          {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value Y =
+        Layer(b_.Add(from_token, from_streams, act_), static_cast<int>(c_.layers), p.layer);
+    Head(Y, p.hc_head, p.norm, w.head);
+    return std::move(b_).Finish();
+  }
+
+ private:
+  Value V(const VectorParam& p) { return b_.Vector(p.name, p.data, p.shape); }
+  Value M(const MatrixParam& p) { return b_.Matrix(p.name, &p.m); }
+
+  graph::MhcParameters Hc(const HcParams& p) { return {V(p.fn), V(p.base), V(p.scale)}; }
+
+  bool Precise() const { return act_ == DType::kF32; }
+
+  Value Layer(Value X, int layer, const LayerParams& p) {
+    X = Site(X, layer, "attn", p.hc_attn, p.attn_norm,
+             [&](Value u) { return Attention(u, layer, p.attn); });
+    return Site(X, layer, "ffn", p.hc_ffn, p.ffn_norm, [&](Value u) { return Moe(u, p.ffn); });
+  }
+
+  // X'_m = post_m y + sum_j comb_jm X_j,  y = F(rms(sum_j pre_j X_j))
+  template <class F>
+  Value Site(Value X, int layer, std::string_view name, const HcParams& hc, const VectorParam& norm,
+             F sublayer) {
+    const auto scope = b_.Site(layer, name);
+    const auto k = b_.MhcCoeffs(X, Hc(hc),
+                                {.iterations = static_cast<int>(c_.sinkhorn_iters),
+                                 .rms_eps = c_.rms_eps,
+                                 .pre_eps = c_.hc_eps,
+                                 .sinkhorn_eps = c_.hc_eps,
+                                 .post_mult = 2});
+    const Value u = b_.RmsNorm(b_.MhcCollapse(X, k.pre), V(norm), c_.rms_eps, act_);
+    return b_.MhcPost(sublayer(u), X, k.post, k.comb);
+  }
+
+  std::string Name(int layer, std::string_view what) const {
+    return fmt::format("layers.{}.{}", layer, what);
+  }
+
+  std::int64_t MaxEntries(std::int64_t ratio) const { return ratio == 0 ? 0 : o_.context / ratio; }
+
+  Value Attention(Value u, int layer, const AttentionParams& p) {
+    const std::int64_t r = c_.Ratio(layer);
+    const Value rotation = r == 0 ? plain_ : compressed_;
+    const Value qr = b_.RmsNorm(b_.Linear(u, M(p.wq_a), act_), V(p.q_norm), c_.rms_eps, act_);
+    const Value heads =
+        b_.Reshape(b_.Linear(qr, M(p.wq_b), act_), {kTokens, Const(c_.heads), Const(c_.head_dim)});
+    const Value q = b_.Rope(b_.RmsNorm(heads, c_.rms_eps, DType::kF32), rotation, act_);
+    const Value kv =
+        b_.Rope(b_.RmsNorm(b_.Linear(u, M(p.wkv), act_), V(p.kv_norm), c_.rms_eps, DType::kF32),
+                rotation, act_);
+
+    const Value window =
+        b_.State(Name(layer, "window"), act_, c_.window + o_.max_rewind, c_.head_dim);
+    graph::AttentionOperands in{.q = q, .kv = kv, .window = window, .sink = V(p.sink)};
+    if (p.compressor) in.entries = Compress(u, layer, "compressor", *p.compressor, c_.head_dim);
+    if (p.indexer) in.selected = Select(u, qr, layer, *p.indexer);
+    const Value o = b_.Attention(in,
+                                 {.window = c_.window,
+                                  .ratio = r,
+                                  .max_entries = MaxEntries(r),
+                                  .scale = 1 / std::sqrt(static_cast<double>(c_.head_dim))},
+                                 DType::kF32);
+    b_.KvWrite(kv, window);
+
+    const Value back = b_.Rope(o, rotation, act_, /*inverse=*/true);
+    const Value flat = b_.Reshape(back, {kTokens, Const(c_.heads * c_.head_dim)});
+    const Value z = b_.Linear(flat, M(p.wo_a), act_, static_cast<int>(c_.o_groups));
+    return b_.Linear(z, M(p.wo_b), act_);
+  }
+
+  // The compressed history after this step's tokens: [entries, width].
+  Value Compress(Value u, int layer, std::string_view what, const CompressorParams& p,
+                 std::int64_t width) {
+    const std::int64_t r = c_.Ratio(layer);
+    const bool overlap = r == 4;
+    const std::int64_t c = overlap ? 2 : 1;
+    const std::string name = Name(layer, what);
+    const std::int64_t capacity = c * r + o_.max_rewind;
+    const std::int64_t entries = std::max<std::int64_t>(1, MaxEntries(r));
+    return b_
+        .Compress({.k = b_.Linear(u, M(p.wkv), DType::kF32),
+                   .g = b_.Linear(u, M(p.wgate), DType::kF32),
+                   .ape = V(p.ape),
+                   .norm = V(p.norm),
+                   .frequency = compressed_frequency_,
+                   .state = {.k_ring = b_.State(name + ".k", DType::kF32, capacity, c * width),
+                             .z_ring = b_.State(name + ".z", DType::kF32, capacity, c * width),
+                             .entries = b_.State(name + ".entries", act_, entries, width)}},
+                  overlap, Precise(), c_.rms_eps)
+        .entries;
+  }
+
+  // The compressed entries that each token attends to: i32 [T, topk].
+  Value Select(Value u, Value qr, int layer, const IndexerParams& p) {
+    const Value q = b_.Reshape(b_.Linear(qr, M(p.wq_b), act_),
+                               {kTokens, Const(c_.index_heads), Const(c_.index_dim)});
+    const Value weight = b_.Linear(u, M(p.weights_proj), DType::kF32);
+    const Value keys = Compress(u, layer, "indexer", p.compressor, c_.index_dim);
+    const double scale =
+        1 / std::sqrt(static_cast<double>(c_.index_dim) * static_cast<double>(c_.index_heads));
+    return b_.IndexTopk(
+        b_.Rope(q, compressed_, act_), weight, keys,
+        {.ratio = 4, .topk = c_.index_topk, .max_entries = MaxEntries(4), .scale = scale});
+  }
+
+  Value Moe(Value u, const MoeParams& p) {
+    const double limit =
+        c_.swiglu_limit ? *c_.swiglu_limit : std::numeric_limits<double>::infinity();
+    const Value logits = b_.Linear(u, M(p.gate), DType::kF32);
+    const auto routed =
+        p.tid2eid != nullptr
+            ? b_.RouteByTable(
+                  logits,
+                  b_.Table(p.name + ".gate.tid2eid", p.tid2eid, c_.vocab, c_.experts_per_token),
+                  ids_, c_.experts_per_token, c_.routed_scale)
+            : b_.RouteTopk(logits, V(*p.bias), c_.experts_per_token, c_.routed_scale);
+    const Value sparse = b_.Experts(u, routed, b_.Matrices(p.name + ".experts.w1", p.w1),
+                                    b_.Matrices(p.name + ".experts.w3", p.w3),
+                                    b_.Matrices(p.name + ".experts.w2", p.w2), limit);
+    const Value hidden =
+        b_.Swiglu(b_.Linear(u, M(p.shared.w1), act_), b_.Linear(u, M(p.shared.w3), act_), limit);
+    return b_.Add(sparse, b_.Linear(hidden, M(p.shared.w2), DType::kF32), act_);
+  }
+
+  void Head(Value X, const HcParams& hc, const VectorParam& norm, const MatrixParam& head) {
+    const auto scope = b_.Site("head");
+    const Value h = b_.MhcHead(b_.GatherRows(X, rows_), Hc(hc), c_.rms_eps, c_.hc_eps);
+    b_.Output("logits", b_.Linear(b_.RmsNorm(h, V(norm), c_.rms_eps, act_), M(head), DType::kF32));
+  }
+
+  const Config& c_;
+  const BuildOptions& o_;
+  const DType act_;
+  Builder b_ = {};
+  Value ids_ = {};
+  Value rows_ = {};
+  Value plain_ = {};
+  Value compressed_ = {};
+  Value compressed_frequency_ = {};
+};
+
+struct Size {
+  std::int64_t parameters = 0;
+  std::int64_t bytes = 0;
+  std::int64_t bytes_per_token = 0;  // that the layers read for one token: k of the E experts
+
+  void Add(const WeightMatrix& m) {
+    parameters += m.rows * m.cols;
+    bytes += m.bytes();
+    bytes_per_token += m.bytes();
+  }
+  void Add(const MatrixParam& p) { Add(p.m); }
+  void Add(const VectorParam& p) {
+    parameters += p.shape.elements();
+    bytes += p.shape.elements() * 4;
+    bytes_per_token += p.shape.elements() * 4;
+  }
+  void Add(const HcParams& p) {
+    Add(p.fn);
+    Add(p.base);
+    Add(p.scale);
+  }
+  void Add(const CompressorParams& p) {
+    Add(p.wkv);
+    Add(p.wgate);
+    Add(p.ape);
+    Add(p.norm);
+  }
+  void Add(const AttentionParams& p) {
+    for (const MatrixParam* m : {&p.wq_a, &p.wq_b, &p.wkv, &p.wo_a, &p.wo_b}) Add(*m);
+    for (const VectorParam* v : {&p.q_norm, &p.kv_norm, &p.sink}) Add(*v);
+    if (p.compressor) Add(*p.compressor);
+    if (!p.indexer) return;
+    Add(p.indexer->wq_b);
+    Add(p.indexer->weights_proj);
+    Add(p.indexer->compressor);
+  }
+  void Add(const MoeParams& p, std::int64_t k) {
+    Add(p.gate);
+    if (p.bias) Add(*p.bias);
+    for (const MatrixParam* m : {&p.shared.w1, &p.shared.w3, &p.shared.w2}) Add(*m);
+    Size experts;
+    for (const auto* list : {&p.w1, &p.w3, &p.w2}) {
+      for (const WeightMatrix& m : *list) experts.Add(m);
+    }
+    parameters += experts.parameters;
+    bytes += experts.bytes;
+    bytes_per_token += experts.bytes / static_cast<std::int64_t>(p.w1.size()) * k;
+  }
+  void Add(const LayerParams& p, std::int64_t k) {
+    Add(p.attn_norm);
+    Add(p.ffn_norm);
+    Add(p.hc_attn);
+    Add(p.hc_ffn);
+    Add(p.attn);
+    Add(p.ffn, k);
+  }
+};
+
+// The backbone; of the embedding a token reads one row.
+Size Measure(const Config& c, const Weights& w) {
+  Size s;
+  s.Add(w.embed);
+  s.bytes_per_token = w.embed.m.bytes() / w.embed.m.rows;
+  s.Add(w.head);
+  s.Add(w.norm);
+  s.Add(w.hc_head);
+  for (const LayerParams& l : w.layers) s.Add(l, c.experts_per_token);
+  return s;
+}
+
+}  // namespace
+
+Result<BuiltModel> Build(const Config& config, const Weights& weights,
+                         const BuildOptions& options) {
+  BuildOptions o = options;
+  o.draft = options.draft && !weights.mtp.empty();
+  const auto frequencies = std::make_shared<const Frequencies>(MakeFrequencies(config));
+  BuiltModel model;
+  BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *frequencies).Trunk(weights));
+  if (o.draft) {
+    BK_ASSIGN_OR_RETURN(model.draft,
+                        Writer(config, o, *frequencies).Draft(weights.mtp[0], weights));
+  }
+  model.vocab = config.vocab;
+  model.layers = config.layers;
+  model.draft_window = config.window;
+  const Size size = Measure(config, weights);
+  model.parameters = size.parameters;
+  model.weight_bytes = size.bytes;
+  model.bytes_per_decoded_token = size.bytes_per_token;
+  model.constants = frequencies;
+  return model;
+}
+
+}  // namespace birkhoff::models::deepseek_v4
