@@ -170,6 +170,7 @@ class Builder {
   Value Reshape(Value x, std::initializer_list<ops::Extent> shape, Here here = Here::Now()) {
     return Reshape(x, std::span(shape.begin(), shape.size()), here);
   }
+  Value Reshape(Value x, const std::vector<ops::Extent>& shape, Here here = Here::Now());
   Value RmsNorm(Value x, Value weight, double eps, DType out, Here here = Here::Now());
   Value RmsNorm(Value x, double eps, DType out, Here here = Here::Now());  // weightless
   Value Rope(Value x, Value table, DType out, bool inverse = false, Here here = Here::Now());

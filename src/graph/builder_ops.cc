@@ -128,6 +128,10 @@ Value Builder::Reshape(Value x, std::span<const ops::Extent> shape, Here here) {
   return One(Op(ops::kReshape, {x}, ops::ReshapeAttributes(shape), here));
 }
 
+Value Builder::Reshape(Value x, const std::vector<ops::Extent>& shape, Here here) {
+  return One(Op(ops::kReshape, {x}, ops::ReshapeAttributes(shape), here));
+}
+
 Value Builder::RmsNorm(Value x, Value weight, double eps, DType out, Here here) {
   return One(Op(ops::kRmsNorm, {x, weight}, {{"eps", eps}, {"out", AsInt(out)}}, here));
 }

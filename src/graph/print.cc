@@ -36,8 +36,8 @@ std::string LabelText(const Labels& labels) {
 std::string Quoted(std::string_view s) {
   std::string quoted = "\"";
   for (char c : s) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
+    if (c == '"' || c == '\\' || c == '\n') quoted += '\\';
+    quoted += c == '\n' ? 'n' : c;
   }
   return quoted + '"';
 }
@@ -60,8 +60,10 @@ NodeSummary Summarise(const Graph& graph, int node) {
     s.types.push_back(InRange(graph, v) ? TypeText(graph[v].type) : "?");
   }
   for (Value v : n.in) s.operands.push_back(ToText(graph, v));
-  for (const ops::Attributes::Entry& e : n.attributes.entries())
+  for (const ops::Attributes::Entry& e : n.attributes.entries()) {
+    if (n.op->view) break;  // the result's type says it all
     s.attributes += (s.attributes.empty() ? "" : ", ") + AttributeText(e);
+  }
   s.label = LabelText(n.labels);
   const std::string_view file = n.file;
   s.place = fmt::format("{}:{}", file.substr(file.rfind('/') + 1), n.line);
