@@ -4,26 +4,33 @@ list(APPEND ref_sources
   compress.cc
   elementwise.cc
   embedding.cc
+  experts.cc
   index_topk.cc
   kv_write.cc
+  linear.cc
   mhc_coeffs.cc
   mhc_collapse.cc
   mhc_head.cc
   mhc_post.cc
   rms_norm.cc
   rope.cc
+  route.cc
 )
 list(APPEND cpu_sources
   attention.cc
   compress.cc
   elementwise.cc
   embedding.cc
+  experts.cc
+  gemm.cc
   index_topk.cc
   kv_write.cc
+  linear.cc
   mhc_coeffs.cc
   mhc_collapse.cc
   mhc_head.cc
   mhc_post.cc
   rms_norm.cc
   rope.cc
+  route.cc
 )

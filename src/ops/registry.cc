@@ -13,9 +13,11 @@ constexpr std::array kOps = {
     &kBroadcast,
     &kCompress,
     &kEmbedding,
+    &kExperts,
     &kGatherRows,
     &kIndexTopk,
     &kKvWrite,
+    &kLinear,
     &kMhcCoeffs,
     &kMhcCollapse,
     &kMhcHead,
@@ -24,6 +26,7 @@ constexpr std::array kOps = {
     &kRmsNorm,
     &kRope,
     &kRopeTable,
+    &kRoute,
     &kSwiglu,
 };
 
