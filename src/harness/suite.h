@@ -110,8 +110,9 @@ std::span<const std::unique_ptr<Suite>> AllSuites();
 // One per group of ops, in suites_<group>.cc.
 void AddElementwiseSuites(
     std::vector<std::unique_ptr<Suite>>&
-        to);  // add, broadcast, embedding, gather_rows, rms_norm, rope, rope_table, swiglu
+        to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);
+void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);  // rope, rope_table
 void AddAttentionSuites(
     std::vector<std::unique_ptr<Suite>>& to);  // attention, compress, index_topk, kv_write
 void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);  // linear, experts, route

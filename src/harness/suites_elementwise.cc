@@ -2,24 +2,156 @@
 
 #include <cmath>
 
-#include "harness/typed_suite.h"
+#include "harness/problems.h"
 #include "ops/tables.h"
 
 namespace birkhoff::harness {
 namespace {
 
-std::string_view Short(DType t) { return t == DType::kBF16 ? "bf16" : "f32"; }
+// ---- add, broadcast, gather_rows, swiglu
 
-Output Out(std::string name, void* data, DType type, std::int64_t elements,
-           std::function<double(std::int64_t, double)> bound) {
-  return {std::move(name), data, type, elements, std::move(bound)};
+struct RowsShape {
+  std::int64_t rows = 0;
+  std::int64_t times = 1;  // copies, repeat
+  std::int64_t width = 0;
+  DType type = kBF16;
+  bool bench = false;
+
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(rows * 8191 + width + times); }
+  std::int64_t elements() const { return rows * times * width; }
+};
+
+constexpr RowsShape kRowsShapes[] = {
+    {0, 3, 16, kBF16, false},  {1, 1, 1, kF32, false},     {3, 4, 5, kBF16, false},
+    {2, 4, 17, kF32, false},   {5, 1, 250, kBF16, false},  {33, 2, 64, kF32, false},
+    {1, 4, 4096, kBF16, true}, {64, 4, 4096, kBF16, true},
+};
+
+template <class Args>
+std::vector<Case<Args>> RowsCases(Problem<Args> (*make)(const RowsShape&)) {
+  std::vector<Case<Args>> cases;
+  for (const RowsShape& s : kRowsShapes) {
+    cases.push_back({fmt::format("rows={}x{} width={} {}", s.rows, s.times, s.width, Short(s.type)),
+                     [make, s] { return make(s); }, s.bench});
+  }
+  return cases;
 }
 
-// Each side rounds once to `type`; `ulps` roundings to f32 stand before that.
-std::function<double(std::int64_t, double)> Relative(DType type, double ulps) {
-  return [=](std::int64_t, double expected) {
-    return std::abs(expected) * (2 * HalfUlp(type) + ulps * kF32Eps) + 1e-44;
+Problem<AddArgs> MakeAdd(const RowsShape& s) {
+  Problem<AddArgs> p;
+  p.buffers = std::make_shared<Buffers>(s.seed());
+  const float* a = p.buffers->Floats(s.rows * s.width, 2.0);
+  const float* b = p.buffers->Floats(s.elements(), 1.0);
+  const auto terms = [=](std::int64_t i, double) {
+    const std::int64_t row = i / s.width;
+    const double sum = static_cast<double>(a[row / s.times * s.width + i % s.width]) + b[i];
+    return Rounded(s.type, sum, 1);
   };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements(), terms)};
+  p.args = {a, b, p.outputs[0].data, s.type, s.rows, s.times, s.width};
+  p.bytes = 4.0 * static_cast<double>(s.rows * s.width + s.elements()) +
+            static_cast<double>(ByteSize(s.type, s.elements()));
+  p.flops = static_cast<double>(s.elements());
+  return p;
+}
+
+Problem<BroadcastArgs> MakeBroadcast(const RowsShape& s) {
+  Problem<BroadcastArgs> p;
+  p.buffers = std::make_shared<Buffers>(s.seed());
+  const void* x = p.buffers->Values(s.rows * s.width, s.type, 1.0);
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements())};
+  p.args = {x, p.outputs[0].data, s.type, s.rows, s.times, s.width};
+  p.bytes = static_cast<double>(ByteSize(s.type, s.rows * s.width + s.elements()));
+  return p;
+}
+
+// `times` rows are gathered for each row that there is.
+Problem<GatherRowsArgs> MakeGatherRows(const RowsShape& s) {
+  Problem<GatherRowsArgs> p;
+  p.buffers = std::make_shared<Buffers>(s.seed());
+  const void* x = p.buffers->Values(s.rows * s.width, s.type, 1.0);
+  const std::int32_t* index = p.buffers->Ints(s.rows * s.times, std::max<std::int64_t>(s.rows, 1));
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements())};
+  p.args = {x, index, p.outputs[0].data, s.type, s.rows * s.times, s.width};
+  p.bytes = 2.0 * static_cast<double>(ByteSize(s.type, s.elements()));
+  return p;
+}
+
+// No clamp for one row, clamps that bite for several.
+Problem<SwigluArgs> MakeSwiglu(const RowsShape& s) {
+  Problem<SwigluArgs> p;
+  p.buffers = std::make_shared<Buffers>(s.seed());
+  const std::int64_t rows = s.rows * s.times;
+  const void* gate = p.buffers->Values(s.elements(), s.type, 6.0);
+  const void* up = p.buffers->Values(s.elements(), s.type, 6.0);
+  // Exponential 1 ulp, which the sum with 1 only shrinks, four more operations; below e^-88 the
+  // sigmoid is a denormal or zero.
+  const auto bound = [=](std::int64_t, double expected) {
+    return Rounded(s.type, expected, 2 + 4) + 1e-34;
+  };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements(), bound)};
+  p.args = {gate, up, p.outputs[0].data, s.type, rows, s.width};
+  if (rows > 1) p.args.limit = 7.0f;
+  p.bytes = 3.0 * static_cast<double>(ByteSize(s.type, s.elements()));
+  p.flops = 20.0 * static_cast<double>(s.elements());
+  return p;
+}
+
+// ---- embedding
+
+struct EmbeddingShape {
+  std::int64_t tokens = 0;
+  std::int64_t vocabulary = 0;
+  std::int64_t width = 0;
+  WeightFormat format = WeightFormat::kBF16;
+  DType out = kBF16;
+  bool bench = false;
+};
+
+std::string_view FormatName(WeightFormat f) {
+  return f == WeightFormat::kF32 ? "f32" : f == WeightFormat::kBF16 ? "bf16" : "f16";
+}
+
+Problem<EmbeddingArgs> MakeEmbedding(const EmbeddingShape& s) {
+  Problem<EmbeddingArgs> p;
+  p.buffers = std::make_shared<Buffers>(static_cast<std::uint64_t>(s.tokens * 131 + s.width));
+  p.args.table = {.format = s.format, .rows = s.vocabulary, .cols = s.width};
+  const std::int64_t n = s.vocabulary * s.width;
+  if (s.format == WeightFormat::kF16) {  // any bits: infinities, NaN and subnormals among them
+    auto* bits = static_cast<std::uint16_t*>(p.buffers->Bytes(2 * n));
+    for (std::int64_t i = 0; i < n; ++i) bits[i] = static_cast<std::uint16_t>(p.buffers->Next());
+    p.args.table.data = bits;
+  } else {
+    p.args.table.data = p.buffers->Values(n, s.format == WeightFormat::kF32 ? kF32 : kBF16, 1.0);
+  }
+  p.args.ids = p.buffers->Ints(s.tokens, s.vocabulary);
+  p.outputs = {NewOutput(*p.buffers, "out", s.out, s.tokens * s.width)};  // one rounding: equal
+  p.args.out = p.outputs[0].data;
+  p.args.out_type = s.out;
+  p.args.tokens = s.tokens;
+  p.bytes = static_cast<double>(p.args.table.bytes()) / static_cast<double>(s.vocabulary) *
+                static_cast<double>(s.tokens) +
+            static_cast<double>(ByteSize(s.out, s.tokens * s.width));
+  return p;
+}
+
+std::unique_ptr<Suite> EmbeddingSuite() {
+  constexpr WeightFormat kHalf = WeightFormat::kF16;
+  constexpr WeightFormat kFull = WeightFormat::kF32;
+  constexpr WeightFormat kBrain = WeightFormat::kBF16;
+  std::vector<Case<EmbeddingArgs>> cases;
+  for (const EmbeddingShape& s : {EmbeddingShape{0, 3, 16, kBrain, kBF16, false},
+                                  EmbeddingShape{7, 5, 33, kBrain, kF32, false},
+                                  EmbeddingShape{3, 9, 250, kFull, kBF16, false},
+                                  EmbeddingShape{5, 9, 64, kFull, kF32, false},
+                                  EmbeddingShape{40, 300, 64, kHalf, kF32, false},
+                                  EmbeddingShape{9, 300, 47, kHalf, kBF16, false},
+                                  EmbeddingShape{64, 500, 4096, kBrain, kBF16, true}}) {
+    cases.push_back({fmt::format("T={} V={} d={} {}->{}", s.tokens, s.vocabulary, s.width,
+                                 FormatName(s.format), Short(s.out)),
+                     [s] { return MakeEmbedding(s); }, s.bench});
+  }
+  return MakeSuite("embedding", ops::EmbeddingKernels(), std::move(cases));
 }
 
 // ---- rms_norm
@@ -27,8 +159,8 @@ std::function<double(std::int64_t, double)> Relative(DType type, double ulps) {
 struct RmsNormShape {
   std::int64_t rows = 0;
   std::int64_t width = 0;
-  DType x = DType::kBF16;
-  DType out = DType::kBF16;
+  DType x = kBF16;
+  DType out = kBF16;
   bool weighted = true;
   bool bench = false;
 };
@@ -37,34 +169,35 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
   Problem<RmsNormArgs> p;
   p.buffers = std::make_shared<Buffers>(static_cast<std::uint64_t>(s.rows * 8191 + s.width));
   const std::int64_t n = s.rows * s.width;
+  // A sum of squares has no cancellation: its relative error is at most the length of a chain, and
+  // the square root halves it.
+  const double ulps = (static_cast<double>(s.width) / 16 + 6) / 2 + 4;
   p.args.x = p.buffers->Values(n, s.x, 3.0, 0.5);
   if (s.weighted) p.args.weight = p.buffers->Floats(s.width, 0.3, 1.0);
-  p.args.out = p.buffers->Bytes(n * static_cast<std::int64_t>(SizeOf(s.out)));
+  p.outputs = {NewOutput(*p.buffers, "out", s.out, n, Relative(s.out, ulps))};
+  p.args.out = p.outputs[0].data;
   p.args.x_type = s.x;
   p.args.out_type = s.out;
   p.args.rows = s.rows;
   p.args.width = s.width;
   p.args.eps = 1e-6f;
-  // A sum of squares has no cancellation: its relative error is at most the length of a chain, and
-  // the square root halves it.
-  const double ulps = (static_cast<double>(s.width) / 16 + 6) / 2 + 4;
-  p.outputs = {Out("out", p.args.out, s.out, n, Relative(s.out, ulps))};
-  p.bytes = static_cast<double>(n) * static_cast<double>(SizeOf(s.x) + SizeOf(s.out)) +
+  p.bytes = static_cast<double>(ByteSize(s.x, n) + ByteSize(s.out, n)) +
             4.0 * static_cast<double>(s.weighted ? s.width : 0);
   p.flops = 4.0 * static_cast<double>(n);
   return p;
 }
 
 std::unique_ptr<Suite> RmsNormSuite() {
-  constexpr DType kB = DType::kBF16;
-  constexpr DType kF = DType::kF32;
   std::vector<Case<RmsNormArgs>> cases;
   for (const RmsNormShape& s :
-       {RmsNormShape{0, 64, kB, kB, true, false}, RmsNormShape{1, 1, kB, kF, true, false},
-        RmsNormShape{3, 5, kF, kF, true, false}, RmsNormShape{7, 16, kB, kB, false, false},
-        RmsNormShape{2, 17, kF, kB, true, false}, RmsNormShape{5, 250, kB, kF, false, false},
-        RmsNormShape{1, 4096, kB, kB, true, true}, RmsNormShape{65, 4096, kB, kB, true, true},
-        RmsNormShape{33, 512, kF, kF, false, false}}) {
+       {RmsNormShape{0, 64, kBF16, kBF16, true, false},
+        RmsNormShape{1, 1, kBF16, kF32, true, false}, RmsNormShape{3, 5, kF32, kF32, true, false},
+        RmsNormShape{7, 16, kBF16, kBF16, false, false},
+        RmsNormShape{2, 17, kF32, kBF16, true, false},
+        RmsNormShape{5, 250, kBF16, kF32, false, false},
+        RmsNormShape{1, 4096, kBF16, kBF16, true, true},
+        RmsNormShape{65, 4096, kBF16, kBF16, true, true},
+        RmsNormShape{33, 512, kF32, kF32, false, false}}) {
     cases.push_back({fmt::format("rows={} width={} {}->{}{}", s.rows, s.width, Short(s.x),
                                  Short(s.out), s.weighted ? "" : " weightless"),
                      [s] { return MakeRmsNorm(s); }, s.bench});
@@ -74,6 +207,13 @@ std::unique_ptr<Suite> RmsNormSuite() {
 
 }  // namespace
 
-void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>& to) { to.push_back(RmsNormSuite()); }
+void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>& to) {
+  to.push_back(MakeSuite("add", ops::AddKernels(), RowsCases(MakeAdd)));
+  to.push_back(MakeSuite("broadcast", ops::BroadcastKernels(), RowsCases(MakeBroadcast)));
+  to.push_back(EmbeddingSuite());
+  to.push_back(MakeSuite("gather_rows", ops::GatherRowsKernels(), RowsCases(MakeGatherRows)));
+  to.push_back(RmsNormSuite());
+  to.push_back(MakeSuite("swiglu", ops::SwigluKernels(), RowsCases(MakeSwiglu)));
+}
 
 }  // namespace birkhoff::harness

@@ -8,6 +8,7 @@ list(APPEND ref_sources
   index_topk.cc
   kv_write.cc
   linear.cc
+  mhc_boundary.cc
   mhc_coeffs.cc
   mhc_collapse.cc
   mhc_head.cc
@@ -26,6 +27,7 @@ list(APPEND cpu_sources
   index_topk.cc
   kv_write.cc
   linear.cc
+  mhc_boundary.cc
   mhc_coeffs.cc
   mhc_collapse.cc
   mhc_head.cc

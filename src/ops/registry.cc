@@ -18,6 +18,7 @@ constexpr std::array kOps = {
     &kIndexTopk,
     &kKvWrite,
     &kLinear,
+    &kMhcBoundary,
     &kMhcCoeffs,
     &kMhcCollapse,
     &kMhcHead,

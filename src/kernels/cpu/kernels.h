@@ -48,6 +48,5 @@ std::size_t CompressScratch(const CompressArgs&, int threads);
 std::size_t ExpertsScratch(const ExpertsArgs&, int threads);
 std::size_t IndexTopkScratch(const IndexTopkArgs&, int threads);
 std::size_t LinearScratch(const LinearArgs&, int threads);
-std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int threads);
 
 }  // namespace birkhoff::cpu

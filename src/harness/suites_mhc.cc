@@ -1,0 +1,323 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "harness/mhc_bounds.h"
+#include "harness/problems.h"
+#include "ops/tables.h"
+
+namespace birkhoff::harness {
+namespace {
+
+struct MhcShape {
+  std::int64_t tokens = 0;
+  std::int64_t hc = 4;
+  std::int64_t hidden = 0;
+  DType type = kBF16;
+  int iterations = 20;
+  bool bench = false;
+
+  std::int64_t rows() const { return hc * (hc + 2); }
+  std::int64_t k() const { return hc * hidden; }
+  std::int64_t stream_elements() const { return tokens * hc * hidden; }
+  double stream_bytes() const { return static_cast<double>(ByteSize(type, stream_elements())); }
+  double row_bytes() const { return static_cast<double>(ByteSize(type, tokens * hidden)); }
+  double coefficient_bytes() const { return 4.0 * static_cast<double>(tokens * hc * (hc + 2)); }
+  double fn_bytes() const { return 4.0 * static_cast<double>(rows() * k()); }
+  double projection_flops() const { return 2.0 * static_cast<double>(tokens * rows() * k()); }
+  double mix_flops() const { return 2.0 * static_cast<double>(stream_elements() * (hc + 1)); }
+
+  std::shared_ptr<Buffers> NewBuffers() const {
+    return std::make_shared<Buffers>(static_cast<std::uint64_t>(tokens * 8191 + hidden * 16 + hc));
+  }
+};
+
+constexpr MhcShape kShapes[] = {
+    {0, 4, 64, kBF16, 20, false},   {1, 4, 5, kF32, 20, false},     {3, 4, 64, kBF16, 1, false},
+    {17, 2, 160, kBF16, 3, false},  {2, 8, 250, kF32, 20, false},   {5, 8, 256, kBF16, 20, false},
+    {33, 4, 256, kF32, 20, false},  {16, 4, 250, kBF16, 20, false}, {1, 4, 4096, kBF16, 20, true},
+    {35, 4, 4096, kBF16, 20, true},
+};
+
+template <class Args>
+std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args>> table,
+                                Problem<Args> (*make)(const MhcShape&)) {
+  std::vector<Case<Args>> cases;
+  for (const MhcShape& s : kShapes) {
+    cases.push_back({fmt::format("T={} hc={} H={} {} iterations={}", s.tokens, s.hc, s.hidden,
+                                 Short(s.type), s.iterations),
+                     [make, s] { return make(s); }, s.bench});
+  }
+  return MakeSuite(op, table, std::move(cases));
+}
+
+// Streams of different size, so that a mean over one of them is not the mean over all.
+void* Streams(Buffers& buffers, const MhcShape& s) {
+  void* streams = buffers.Values(s.stream_elements(), s.type, 1.0, 0.1);
+  for (std::int64_t i = 0; i < s.stream_elements(); ++i) {
+    const auto factor = static_cast<float>(1 << (i / s.hidden % s.hc % 4));
+    if (s.type == kF32) {
+      static_cast<float*>(streams)[i] *= factor;
+    } else {
+      bf16& x = static_cast<bf16*>(streams)[i];
+      x = bf16(static_cast<float>(x) * factor);
+    }
+  }
+  return streams;
+}
+
+// Mixes of order 1, as in the released models.
+const float* Fn(Buffers& buffers, std::int64_t rows, const MhcShape& s) {
+  return buffers.Floats(rows * s.k(), 1.2 / std::sqrt(static_cast<double>(s.k())));
+}
+
+MhcSite Site(Buffers& buffers, const MhcShape& s) {
+  MhcSite site;
+  site.fn = Fn(buffers, s.rows(), s);
+  site.base = buffers.Floats(s.rows(), 1.0);
+  site.scale = buffers.Floats(3, 0.1, 0.9);
+  site.iterations = s.iterations;
+  return site;
+}
+
+// Adds the outputs pre, post and comb of a site that reads `streams`.
+MhcBounds AddCoefficients(Buffers& buffers, const MhcShape& s, const void* streams,
+                          const MhcSite& site, std::vector<Output>& to) {
+  const MhcBounds bounds(streams, s.type, s.hc, s.hidden, site.fn, site.base, site.rms_eps);
+  const std::int64_t hc = s.hc;
+  const auto pre = [=](std::int64_t i, double) {
+    return bounds.Sigmoid(i / hc, i % hc, site.scale[0]);
+  };
+  const auto post = [=](std::int64_t i, double) {
+    return site.post_mult * bounds.Sigmoid(i / hc, hc + i % hc, site.scale[1]);
+  };
+  const auto comb = [=, known = std::map<std::int64_t, double>()](std::int64_t i,
+                                                                  double expected) mutable {
+    const std::int64_t token = i / (hc * hc);
+    const auto [it, is_new] = known.try_emplace(token, 0);
+    if (is_new) it->second = bounds.Comb(token, site.scale[2]);
+    return it->second * std::abs(expected);
+  };
+  to.push_back(NewOutput(buffers, "pre", kF32, s.tokens * hc, pre));
+  to.push_back(NewOutput(buffers, "post", kF32, s.tokens * hc, post));
+  to.push_back(NewOutput(buffers, "comb", kF32, s.tokens * hc * hc, comb));
+  return bounds;
+}
+
+Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s) {
+  Problem<MhcCoeffsArgs> p;
+  p.buffers = s.NewBuffers();
+  const void* streams = Streams(*p.buffers, s);
+  const MhcSite site = Site(*p.buffers, s);
+  AddCoefficients(*p.buffers, s, streams, site, p.outputs);
+  p.args = {streams,
+            site,
+            static_cast<float*>(p.outputs[0].data),
+            static_cast<float*>(p.outputs[1].data),
+            static_cast<float*>(p.outputs[2].data),
+            s.type,
+            s.tokens,
+            s.hc,
+            s.hidden};
+  p.bytes = s.stream_bytes() + s.fn_bytes() + s.coefficient_bytes();
+  p.flops = s.projection_flops();
+  return p;
+}
+
+// |error| of sum_j c_j X_j in hc fused multiply-adds, for element i of [T, H].
+double CollapseError(const MhcShape& s, const void* streams, const float* pre, std::int64_t i) {
+  double terms = 0;
+  for (std::int64_t j = 0; j < s.hc; ++j) {
+    const std::int64_t token = i / s.hidden;
+    const double x = Value(streams, s.type, (token * s.hc + j) * s.hidden + i % s.hidden);
+    terms += std::abs(pre[token * s.hc + j] * x);
+  }
+  return static_cast<double>(s.hc + 2) * kF32Eps * terms;
+}
+
+Problem<MhcCollapseArgs> MakeCollapse(const MhcShape& s) {
+  Problem<MhcCollapseArgs> p;
+  p.buffers = s.NewBuffers();
+  const void* streams = Streams(*p.buffers, s);
+  const float* pre = p.buffers->Floats(s.tokens * s.hc, 0.3, 0.5);
+  const auto bound = [=](std::int64_t i, double expected) {
+    return Rounded(s.type, expected) + CollapseError(s, streams, pre, i);
+  };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.tokens * s.hidden, bound)};
+  p.args = {streams, pre, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden};
+  p.bytes = s.stream_bytes() + s.row_bytes();
+  p.flops = 2.0 * static_cast<double>(s.stream_elements());
+  return p;
+}
+
+Problem<MhcPostArgs> MakePost(const MhcShape& s) {
+  Problem<MhcPostArgs> p;
+  p.buffers = s.NewBuffers();
+  const void* x = p.buffers->Values(s.tokens * s.hidden, s.type, 1.0);
+  const void* streams = Streams(*p.buffers, s);
+  const float* post = p.buffers->Floats(s.tokens * s.hc, 0.5, 1.0);
+  const float* comb = p.buffers->Floats(s.tokens * s.hc * s.hc, 0.3, 0.25);
+  const auto bound = [=](std::int64_t i, double expected) {
+    const std::int64_t token = i / s.k();
+    const std::int64_t m = i / s.hidden % s.hc;
+    const std::int64_t column = i % s.hidden;
+    double terms = std::abs(post[token * s.hc + m] * Value(x, s.type, token * s.hidden + column));
+    for (std::int64_t j = 0; j < s.hc; ++j) {
+      terms += std::abs(comb[(token * s.hc + j) * s.hc + m] *
+                        Value(streams, s.type, (token * s.hc + j) * s.hidden + column));
+    }
+    return Rounded(s.type, expected) + static_cast<double>(s.hc + 3) * kF32Eps * terms;
+  };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.stream_elements(), bound)};
+  p.args = {x, streams, post, comb, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden};
+  p.bytes = 2 * s.stream_bytes() + s.row_bytes() + s.coefficient_bytes();
+  p.flops = s.mix_flops();
+  return p;
+}
+
+Problem<MhcHeadArgs> MakeHead(const MhcShape& s) {
+  Problem<MhcHeadArgs> p;
+  p.buffers = s.NewBuffers();
+  MhcHeadArgs& a = p.args;
+  a.streams = Streams(*p.buffers, s);
+  a.fn = Fn(*p.buffers, s.hc, s);
+  a.base = p.buffers->Floats(s.hc, 1.0);
+  a.scale = p.buffers->Floats(1, 0.1, 0.9);
+  a.type = s.type;
+  a.tokens = s.tokens;
+  a.hc = s.hc;
+  a.hidden = s.hidden;
+  const MhcBounds bounds(a.streams, s.type, s.hc, s.hidden, a.fn, a.base, a.rms_eps);
+  // The weights of one token serve all its columns; p_j is at most 1 + eps.
+  const auto bound = [=, in = p.args, weights = std::map<std::int64_t, std::vector<double>>()](
+                         std::int64_t i, double expected) mutable {
+    const std::int64_t token = i / s.hidden;
+    std::vector<double>& errors = weights[token];
+    for (auto j = static_cast<std::int64_t>(errors.size()); j < s.hc; ++j) {
+      errors.push_back(bounds.Sigmoid(token, j, in.scale[0]));
+    }
+    double error = 0;
+    for (std::int64_t j = 0; j < s.hc; ++j) {
+      const double x = Value(in.streams, s.type, (token * s.hc + j) * s.hidden + i % s.hidden);
+      error += std::abs(x) * (errors[static_cast<std::size_t>(j)] +
+                              static_cast<double>(s.hc + 2) * kF32Eps * 1.001);
+    }
+    return Rounded(s.type, expected) + error;
+  };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.tokens * s.hidden, bound)};
+  a.out = p.outputs[0].data;
+  p.bytes = s.stream_bytes() + s.row_bytes() + 4.0 * static_cast<double>(s.hc * s.k());
+  p.flops = 2.0 * static_cast<double>(s.tokens * s.hc * s.k());
+  return p;
+}
+
+// Multiples of `step`, few enough bits that the mix of streams is exact in f32: then definition and
+// kernel round the same value, X' is equal, and what follows can be held to its own bounds.
+void* Dyadic(Buffers& buffers, std::int64_t count, DType type, double step, std::int64_t below) {
+  void* data = buffers.Bytes(ByteSize(type, count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto n = static_cast<std::int64_t>(buffers.Next() % static_cast<std::uint64_t>(below));
+    const auto value = static_cast<float>(step * static_cast<double>(n - below / 2));
+    if (type == kF32) {
+      static_cast<float*>(data)[i] = value;
+    } else {
+      static_cast<bf16*>(data)[i] = bf16(value);
+    }
+  }
+  return data;
+}
+
+// Bound of h, from the definition's own X' and pre.
+class BoundaryBound {
+ public:
+  BoundaryBound(const MhcShape& s, const MhcBoundaryArgs& a, const MhcBounds& bounds)
+      : s_(s), a_(a), bounds_(bounds) {}
+
+  double operator()(std::int64_t i, double expected) {
+    const std::int64_t token = i / s_.hidden;
+    if (token != token_) Enter(token);
+    const auto column = static_cast<std::size_t>(i % s_.hidden);
+    const double ulp = 2 * HalfUlp(s_.type);
+    const double of_norm = std::abs(expected) * (ulp + rms_error_ + 2 * ulp + 8 * kF32Eps);
+    return of_norm + std::abs(a_.norm_weight[column]) * rs_ * errors_[column] + 0x1p-149;
+  }
+
+ private:
+  // Errors of v before and after its rounding, and what they do to the root mean square.
+  void Enter(std::int64_t token) {
+    token_ = token;
+    errors_.assign(static_cast<std::size_t>(s_.hidden), 0);
+    std::vector<double> of_pre;
+    for (std::int64_t j = 0; j < s_.hc; ++j) {
+      of_pre.push_back(bounds_.Sigmoid(token, j, a_.site.scale[0]));
+    }
+    double squares = 0;
+    double error_squares = 0;
+    for (std::int64_t c = 0; c < s_.hidden; ++c) {
+      double v = 0;
+      double error = CollapseError(s_, a_.streams_out, a_.pre_out, token * s_.hidden + c);
+      for (std::int64_t j = 0; j < s_.hc; ++j) {
+        const double x = Value(a_.streams_out, s_.type, (token * s_.hc + j) * s_.hidden + c);
+        v += a_.pre_out[token * s_.hc + j] * x;
+        error += of_pre[static_cast<std::size_t>(j)] * std::abs(x);
+      }
+      errors_[static_cast<std::size_t>(c)] = error;
+      const double rounded = error + 2 * HalfUlp(s_.type) * std::abs(v);
+      squares += v * v;
+      error_squares += rounded * rounded;
+    }
+    const auto width = static_cast<double>(s_.hidden);
+    rs_ = 1 / std::sqrt(squares / width + a_.norm_eps);
+    rms_error_ = std::sqrt(error_squares / width) * rs_ + (width / 16 + 6) * kF32Eps;
+  }
+
+  MhcShape s_ = {};
+  MhcBoundaryArgs a_ = {};
+  MhcBounds bounds_;
+  std::int64_t token_ = -1;
+  double rs_ = 0;
+  double rms_error_ = 0;
+  std::vector<double> errors_ = {};
+};
+
+Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s) {
+  Problem<MhcBoundaryArgs> p;
+  p.buffers = s.NewBuffers();
+  Buffers& b = *p.buffers;
+  MhcBoundaryArgs& a = p.args;
+  a.x = Dyadic(b, s.tokens * s.hidden, s.type, 1.0 / 32, 200);
+  a.streams = Dyadic(b, s.stream_elements(), s.type, 1.0 / 32, 200);
+  a.post = static_cast<float*>(Dyadic(b, s.tokens * s.hc, kF32, 1.0 / 64, 128));
+  a.comb = static_cast<float*>(Dyadic(b, s.tokens * s.hc * s.hc, kF32, 1.0 / 64, 64));
+  a.site = Site(b, s);
+  a.norm_weight = b.Floats(s.hidden, 0.3, 1.0);
+  p.outputs.push_back(NewOutput(b, "streams_out", s.type, s.stream_elements()));
+  a.streams_out = p.outputs[0].data;
+  const MhcBounds bounds = AddCoefficients(b, s, a.streams_out, a.site, p.outputs);
+  a.pre_out = static_cast<float*>(p.outputs[1].data);
+  a.post_out = static_cast<float*>(p.outputs[2].data);
+  a.comb_out = static_cast<float*>(p.outputs[3].data);
+  a.type = s.type;
+  a.tokens = s.tokens;
+  a.hc = s.hc;
+  a.hidden = s.hidden;
+  p.outputs.push_back(
+      NewOutput(b, "h", s.type, s.tokens * s.hidden, BoundaryBound(s, p.args, bounds)));
+  a.h = p.outputs[4].data;
+  p.bytes = 2 * s.stream_bytes() + 2 * s.row_bytes() + s.fn_bytes() + 2 * s.coefficient_bytes();
+  p.flops = s.mix_flops() + s.projection_flops();
+  return p;
+}
+
+}  // namespace
+
+void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to) {
+  to.push_back(MhcSuite("mhc_boundary", ops::MhcBoundaryKernels(), MakeBoundary));
+  to.push_back(MhcSuite("mhc_coeffs", ops::MhcCoeffsKernels(), MakeCoeffs));
+  to.push_back(MhcSuite("mhc_collapse", ops::MhcCollapseKernels(), MakeCollapse));
+  to.push_back(MhcSuite("mhc_head", ops::MhcHeadKernels(), MakeHead));
+  to.push_back(MhcSuite("mhc_post", ops::MhcPostKernels(), MakePost));
+}
+
+}  // namespace birkhoff::harness
