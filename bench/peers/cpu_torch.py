@@ -1,10 +1,10 @@
 """A virtual environment with PyPI's torch and transformers, for the CPU, without the CUDA packages.
 
-PyPI has torch for x86-64 Linux only as a CUDA build, whose shared libraries name the NVIDIA libraries
-(3 GB) although a machine without a GPU calls none of them. This module installs torch without its
-dependencies, takes the one real library that torch calls at start (the CUDA run time, 2 MB) and puts
-empty libraries in the place of the others. Functions are bound when they are called, so
-`import_lazily()` must come before `import torch`.
+PyPI has torch for x86-64 Linux only as a CUDA build, whose shared libraries name the libraries of
+NVIDIA (3 GB) although a machine without a GPU calls none of them. This module installs torch alone,
+takes the one real library that torch calls at start (the CUDA run time, 2 MB) and puts empty
+libraries in the place of the others. Functions are bound when they are called, so `import_lazily()`
+must come before `import torch`.
 """
 
 import pathlib

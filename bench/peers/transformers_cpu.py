@@ -5,8 +5,8 @@
 
 Both get every core. Repetitions alternate between the two, so that both see the same machine; the
 median is reported with its spread. Before anything is timed, transformers has to agree with the
-checkpoint's golden outputs. Transformers gets the dequantised weights, in float32 and in bfloat16. The
-first run makes a virtual environment with pinned versions outside the tree (cpu_torch.py).
+checkpoint's golden outputs. Transformers gets the dequantised weights, in float32 and in bfloat16.
+The first run makes a virtual environment with pinned versions outside the tree (cpu_torch.py).
 """
 
 import argparse
@@ -26,18 +26,8 @@ IN_ENVIRONMENT = "BIRKHOFF_PEERS_ENVIRONMENT"  # set for the second start, insid
 
 
 def birkhoff_command(args):
-    return [
-        args.birkhoff,
-        "bench",
-        "model",
-        "--model",
-        args.model,
-        "--prompt-tokens",
-        args.prompt_tokens,
-        "--decode-tokens",
-        args.decode_tokens,
-        "--json",
-    ]
+    command = [args.birkhoff, "bench", "model", "--model", args.model, "--repetitions", 1, "--json"]
+    return command + ["--prompt-tokens", args.prompt_tokens, "--decode-tokens", args.decode_tokens]
 
 
 def birkhoff_speed(args):
@@ -45,7 +35,7 @@ def birkhoff_speed(args):
     command = [str(word) for word in birkhoff_command(args)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     report = json.loads(done.stdout)
-    return report["prefill_tokens_per_second"], report["decode_tokens_per_second"]
+    return report["prefill_tokens_per_s"]["median"], report["decode_tokens_per_s"]["median"]
 
 
 def dequantise(weights):
@@ -127,7 +117,7 @@ def check_golden(model, folder):
 
 
 def transformers_speed(model, ids, decode_tokens):
-    """(prefill, decode) in tokens per second: one prefill into an empty cache, then greedy steps."""
+    """(prefill, decode) in tokens per second: a prefill into an empty cache, then greedy steps."""
     import torch
     from transformers import DynamicCache
 
