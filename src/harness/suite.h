@@ -27,8 +27,9 @@ class Buffers {
  public:
   explicit Buffers(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
 
-  void* Bytes(std::int64_t count);                                    // poisoned
-  float* Floats(std::int64_t count, double stddev, double mean = 0);  // normal distribution
+  void* Bytes(std::int64_t count);  // poisoned
+  // Bell-shaped, within 3.5 deviations of the mean.
+  float* Floats(std::int64_t count, double stddev, double mean = 0);
   void* Values(std::int64_t count, DType type, double stddev, double mean = 0);  // kF32 or kBF16
   std::int32_t* Ints(std::int64_t count, std::int64_t below);  // uniform in [0, below)
   std::uint64_t Next();                                        // raw random bits
@@ -108,9 +109,8 @@ class Suite {
 std::span<const std::unique_ptr<Suite>> AllSuites();
 
 // One per group of ops, in suites_<group>.cc.
-void AddElementwiseSuites(
-    std::vector<std::unique_ptr<Suite>>&
-        to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
+void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>&
+                              to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);
 void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);  // rope, rope_table
 void AddAttentionSuites(
