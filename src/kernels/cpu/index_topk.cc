@@ -1,7 +1,7 @@
 // The indexer: scores of all visible entries, then the exact top k.
 //
 // With many tokens a worker takes a token; with few, the entries of each token are divided. Bound
-// by fused multiply-adds: Hi Di per entry; the selection reads the scores four times.
+// by fused multiply-adds: Hi Di per entry; the selection reads the scores five times.
 #include "base/thread_pool.h"
 #include "kernels/args/attention.h"
 #include "kernels/cpu/dot_tile.h"
@@ -14,8 +14,8 @@ namespace BK_ISA {
 namespace {
 
 constexpr std::int64_t kBlock = 16;  // entries scored at a time, one to a lane
-constexpr int kDigitBits = 11;       // three digits cover a rank
-constexpr std::int64_t kDigits = std::int64_t{1} << kDigitBits;
+constexpr int kDigitBits = 8;        // few enough that short lists do not pay for the counts
+constexpr std::uint32_t kDigits = 1u << kDigitBits;
 
 // One worker's scratch, in words of four bytes.
 struct Layout {
@@ -86,17 +86,16 @@ void RankEntries(const IndexTopkArgs& a, std::int64_t t, const Place& place, std
   }
 }
 
-// The k-th largest of n ranks, and in *ties how many equal to it belong to the k largest: three
-// passes that each fix a digit, highest first.
+// The k-th largest of n ranks, and in *ties how many equal to it belong to the k largest: each pass
+// fixes a digit, highest first.
 std::uint32_t KthLargest(const std::uint32_t* ranks, std::int64_t n, std::int64_t k,
                          std::uint32_t* counts, std::int64_t* ties) {
-  constexpr int kShift[3] = {32 - kDigitBits, 32 - 2 * kDigitBits, 0};
   std::uint32_t prefix = 0;  // the digits fixed so far
   std::uint32_t mask = 0;    // and where they are
-  for (const int shift : kShift) {
+  for (int shift = 32 - kDigitBits; shift >= 0; shift -= kDigitBits) {
     std::memset(counts, 0, kDigits * sizeof(*counts));
     for (std::int64_t i = 0; i < n; ++i) {
-      if ((ranks[i] & mask) == prefix) ++counts[(ranks[i] & ~mask) >> shift];
+      if ((ranks[i] & mask) == prefix) ++counts[(ranks[i] >> shift) % kDigits];
     }
     std::uint32_t digit = kDigits - 1;
     for (; counts[digit] < k; --digit) k -= counts[digit];
@@ -107,13 +106,17 @@ std::uint32_t KthLargest(const std::uint32_t* ranks, std::int64_t n, std::int64_
   return prefix;
 }
 
+// The entries of the topk < visible best ranks. No branch depends on a rank: they are random.
 void Choose(const std::uint32_t* ranks, std::int64_t visible, std::int64_t topk,
             std::uint32_t* counts, std::int32_t* selected) {
   std::int64_t ties = 0;
   const std::uint32_t last = KthLargest(ranks, visible, topk, counts, &ties);
-  for (std::int64_t w = 0; w < visible; ++w) {
-    if (ranks[w] > last || (ranks[w] == last && ties-- > 0))
-      *selected++ = static_cast<std::int32_t>(w);
+  std::int64_t n = 0;
+  for (std::int64_t w = 0; n < topk; ++w) {
+    selected[n] = static_cast<std::int32_t>(w);
+    const bool tie = ranks[w] == last;
+    n += static_cast<int>(ranks[w] > last) | (static_cast<int>(tie) & static_cast<int>(ties > 0));
+    ties -= static_cast<int>(tie);
   }
 }
 
