@@ -115,7 +115,8 @@ void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);
 void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);  // rope, rope_table
 void AddAttentionSuites(
     std::vector<std::unique_ptr<Suite>>& to);  // attention, compress, index_topk, kv_write
-void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);  // linear, experts, route
+void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);
+void AddMoeSuites(std::vector<std::unique_ptr<Suite>>& to);  // experts, route
 
 // |v| bounds of one rounding to a type: half an ulp, relative.
 constexpr double HalfUlp(DType t) { return t == DType::kBF16 ? 0x1p-8 : 0x1p-24; }

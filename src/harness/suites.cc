@@ -9,7 +9,9 @@ std::span<const std::unique_ptr<Suite>> AllSuites() {
     std::vector<std::unique_ptr<Suite>> suites;
     AddAttentionSuites(suites);
     AddElementwiseSuites(suites);
+    AddLinearSuites(suites);
     AddMhcSuites(suites);
+    AddMoeSuites(suites);
     AddRopeSuites(suites);
     std::sort(suites.begin(), suites.end(),
               [](const auto& a, const auto& b) { return a->op() < b->op(); });

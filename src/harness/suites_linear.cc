@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "harness/random_weights.h"
+#include "harness/typed_suite.h"
+#include "ops/tables.h"
+
+namespace birkhoff::harness {
+namespace {
+
+constexpr DType kB = DType::kBF16;
+constexpr DType kF = DType::kF32;
+
+struct Shape {
+  std::int64_t m = 0;
+  std::int64_t n = 0;  // of a group
+  std::int64_t k = 0;
+  Storage storage = {};
+  DType x = kB;
+  DType out = kB;
+  std::int64_t groups = 1;
+  bool bench = false;
+};
+
+std::string_view Short(DType t) { return t == kB ? "bf16" : "f32"; }
+
+std::string ToString(const Shape& s) {
+  std::string name = fmt::format("M={} N={} K={} {} {}-{}", s.m, s.n, s.k, s.storage.name,
+                                 Short(s.x), Short(s.out));
+  if (s.groups > 1) name += fmt::format(" G={}", s.groups);
+  if (s.storage.scales == Storage::Scales::kExtreme) name += " extreme scales";
+  if (s.storage.nans) name += " NaNs";
+  return name;
+}
+
+// One rounding to bf16 on either side, or to f32: below the normal range it is absolute.
+double RoundingError(DType type, double value) {
+  return 2 * HalfUlp(type) * std::abs(value) + (type == kB ? 0x1p-133 : 0x1p-149);
+}
+
+Problem<LinearArgs> MakeProblem(const Shape& s) {
+  auto buffers = std::make_shared<Buffers>(1);
+  LinearArgs a;
+  a.x_type = s.x;
+  a.out_type = s.out;
+  a.rows = s.m;
+  a.groups = s.groups;
+  a.w = RandomWeights(*buffers, s.storage, s.groups * s.n, s.k);
+  // Small enough that the largest scale does not overflow a sum.
+  const double stddev = s.storage.scales == Storage::Scales::kExtreme ? 0x1p-20 : 1;
+  a.x = buffers->Values(s.m * s.groups * s.k, s.x, stddev);
+  const std::int64_t elements = s.m * s.groups * s.n;
+  a.out = buffers->Bytes(elements * static_cast<std::int64_t>(SizeOf(s.out)));
+
+  const auto bound = [a](std::int64_t i, double expected) {
+    const std::int64_t row = i % a.w.rows;
+    const std::int64_t first = (i / a.w.rows * a.groups + row / a.n()) * a.k();
+    return DotError(a.k(), Dot(a.x, a.x_type, first, a.w, row).magnitude) +
+           RoundingError(a.out_type, expected);
+  };
+  Problem<LinearArgs> p{a, {{"out", a.out, s.out, elements, bound}}, buffers};
+  p.bytes = static_cast<double>(a.w.bytes()) +
+            static_cast<double>(s.m * s.groups * s.k) * static_cast<double>(SizeOf(s.x)) +
+            static_cast<double>(elements) * static_cast<double>(SizeOf(s.out));
+  p.flops = 2 * static_cast<double>(elements) * static_cast<double>(s.k);
+  return p;
+}
+
+std::vector<Shape> Shapes() {
+  std::vector<Shape> shapes;
+  const Storage bf16 = kStorages[1];
+  // Every number of rows around the limits of the two ways and of their tiles.
+  for (const std::int64_t m : {0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 31, 33, 64})
+    shapes.push_back({m, 53, 160, bf16, m % 2 == 0 ? kB : kF, m % 3 == 0 ? kF : kB});
+  for (const Storage& storage : kStorages) {
+    for (const std::int64_t m : {1, 3, 7, 9, 17})
+      shapes.push_back({m, 131, 160, storage, m % 2 == 0 ? kF : kB, m == 9 ? kF : kB});
+    shapes.push_back({2, 6, 4160, storage});
+    shapes.push_back({14, 5, 4160, storage, kB, kF});  // two panels of columns
+    shapes.push_back({4, 35, 64, storage, kB, kB, 3});
+    shapes.push_back({11, 10, 64, storage, kF, kF, 2});
+    if (storage.format == WeightFormat::kMxfp4) {
+      shapes.push_back({2, 7, 32, storage});
+      continue;
+    }
+    for (const std::int64_t k : {1, 31, 32, 33, 257}) {
+      shapes.push_back({3, 7, k, storage, kF, kF});
+      shapes.push_back({10, 7, k, storage, kB, kB});
+    }
+  }
+  shapes.push_back({515, 3, 33, bf16, kB, kF});  // more rows than one call takes
+  for (Storage storage : {kStorages[3], kStorages[5], kStorages[6]}) {
+    storage.scales = Storage::Scales::kExtreme;
+    shapes.push_back({3, 40, 96, storage, kF, kF});
+    shapes.push_back({9, 40, 96, storage, kB, kB});
+  }
+  Storage nans = kStorages[3];
+  nans.nans = true;
+  shapes.push_back({2, 40, 96, nans, kF, kF});
+  for (const Storage& storage : {kStorages[1], kStorages[3], kStorages[6]}) {
+    shapes.push_back({1, 512, 1024, storage, kB, kB, 1, true});
+    shapes.push_back({64, 96, 512, storage, kB, kB, 1, true});
+  }
+  return shapes;
+}
+
+}  // namespace
+
+void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to) {
+  std::vector<Case<LinearArgs>> cases;
+  for (const Shape& s : Shapes())
+    cases.push_back({ToString(s), [s] { return MakeProblem(s); }, s.bench});
+  to.push_back(MakeSuite("linear", ops::LinearKernels(), std::move(cases)));
+}
+
+}  // namespace birkhoff::harness
