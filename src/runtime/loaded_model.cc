@@ -16,8 +16,6 @@ namespace {
 
 namespace dsv4 = models::deepseek_v4;
 
-constexpr std::int64_t kMaxConfigBytes = 16 << 20;
-
 class CheckpointSource final : public models::WeightSource {
  public:
   explicit CheckpointSource(io::Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)) {}

@@ -1,6 +1,7 @@
 // A checkpoint in memory: configuration, weights and graphs, whatever the model type.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,6 +15,9 @@ namespace birkhoff::runtime {
 
 // Tokens that a sequence can step back by without a new prefill: more than any draft is long.
 inline constexpr std::int64_t kMaxRewind = 8;
+
+// A config.json larger than this is refused.
+inline constexpr std::size_t kMaxConfigBytes = 16 << 20;
 
 struct LoadedModel {
   ModelInfo info = {};

@@ -47,6 +47,7 @@ class Writer {
  public:
   Writer(const Config& config, const BuildOptions& options, const Frequencies& frequencies)
       : c_(config), o_(options), act_(options.activation) {
+    const auto scope = b_.Site("positions");
     ids_ = b_.Input("ids", DType::kI32, {kTokens});
     const Value positions = b_.Input("positions", DType::kI32, {kTokens});
     rows_ = b_.Input("rows", DType::kI32, {kRows});
@@ -57,7 +58,7 @@ class Writer {
   }
 
   Result<graph::Graph> Trunk(const Weights& w) {
-    Value X = b_.Broadcast(b_.Embedding(ids_, M(w.embed), act_), static_cast<int>(c_.hc_mult));
+    Value X = Streams(w.embed);
     for (std::int64_t l = 0; l < c_.layers; ++l) {
       X = Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
       if (o_.taps) b_.Output(fmt::format("streams.{}", l), X);
@@ -69,15 +70,7 @@ class Writer {
 
   // Row t is given the streams of token t and the id of token t + 1, and predicts token t + 2.
   Result<graph::Graph> Draft(const MtpParams& p, const Weights& w) {
-    const Value X = b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
-    const Value e = b_.RmsNorm(b_.Embedding(ids_, M(w.embed), act_), V(p.enorm), c_.rms_eps, act_);
-    const Value h = b_.RmsNorm(X, V(p.hnorm), c_.rms_eps, act_);
-    const Value from_token = b_.Linear(e, M(p.e_proj), DType::kF32);
-    const Value each = b_.Reshape(h, {Extent{c_.hc_mult, Symbol::kTokens}, Const(c_.hidden)});
-    const Value from_streams = b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32),
-                                          {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
-    const Value Y =
-        Layer(b_.Add(from_token, from_streams, act_), static_cast<int>(c_.layers), p.layer);
+    const Value Y = Layer(DraftStreams(p, w.embed), static_cast<int>(c_.layers), p.layer);
     Head(Y, p.hc_head, p.norm, w.head);
     return std::move(b_).Finish();
   }
@@ -89,6 +82,23 @@ class Writer {
   graph::MhcParameters Hc(const HcParams& p) { return {V(p.fn), V(p.base), V(p.scale)}; }
 
   bool Precise() const { return act_ == DType::kF32; }
+
+  Value Streams(const MatrixParam& embed) {
+    const auto scope = b_.Site("embed");
+    return b_.Broadcast(b_.Embedding(ids_, M(embed), act_), static_cast<int>(c_.hc_mult));
+  }
+
+  // Y_j = e_proj rms(embed(id); enorm) + h_proj rms(X_j; hnorm)
+  Value DraftStreams(const MtpParams& p, const MatrixParam& embed) {
+    const auto scope = b_.Site("mtp");
+    const Value X = b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value e = b_.RmsNorm(b_.Embedding(ids_, M(embed), act_), V(p.enorm), c_.rms_eps, act_);
+    const Value h = b_.RmsNorm(X, V(p.hnorm), c_.rms_eps, act_);
+    const Value each = b_.Reshape(h, {Extent{c_.hc_mult, Symbol::kTokens}, Const(c_.hidden)});
+    const Value from_streams = b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32),
+                                          {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    return b_.Add(b_.Linear(e, M(p.e_proj), DType::kF32), from_streams, act_);
+  }
 
   Value Layer(Value X, int layer, const LayerParams& p) {
     X = Site(X, layer, "attn", p.hc_attn, p.attn_norm,
@@ -120,13 +130,14 @@ class Writer {
   Value Attention(Value u, int layer, const AttentionParams& p) {
     const std::int64_t r = c_.Ratio(layer);
     const Value rotation = r == 0 ? plain_ : compressed_;
-    const Value qr = b_.RmsNorm(b_.Linear(u, M(p.wq_a), act_), V(p.q_norm), c_.rms_eps, act_);
+    const Value qr =
+        b_.RmsNorm(b_.Linear(u, M(p.wq_a), DType::kF32), V(p.q_norm), c_.rms_eps, act_);
     const Value heads =
         b_.Reshape(b_.Linear(qr, M(p.wq_b), act_), {kTokens, Const(c_.heads), Const(c_.head_dim)});
     const Value q = b_.Rope(b_.RmsNorm(heads, c_.rms_eps, DType::kF32), rotation, act_);
-    const Value kv =
-        b_.Rope(b_.RmsNorm(b_.Linear(u, M(p.wkv), act_), V(p.kv_norm), c_.rms_eps, DType::kF32),
-                rotation, act_);
+    const Value kv = b_.Rope(
+        b_.RmsNorm(b_.Linear(u, M(p.wkv), DType::kF32), V(p.kv_norm), c_.rms_eps, DType::kF32),
+        rotation, act_);
 
     const Value window =
         b_.State(Name(layer, "window"), act_, c_.window + o_.max_rewind, c_.head_dim);
@@ -171,7 +182,7 @@ class Writer {
 
   // The compressed entries that each token attends to: i32 [T, topk].
   Value Select(Value u, Value qr, int layer, const IndexerParams& p) {
-    const Value q = b_.Reshape(b_.Linear(qr, M(p.wq_b), act_),
+    const Value q = b_.Reshape(b_.Linear(qr, M(p.wq_b), DType::kF32),
                                {kTokens, Const(c_.index_heads), Const(c_.index_dim)});
     const Value weight = b_.Linear(u, M(p.weights_proj), DType::kF32);
     const Value keys = Compress(u, layer, "indexer", p.compressor, c_.index_dim);
