@@ -1,0 +1,227 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "kernel_rows.h"
+#include "mhc_problem.h"
+#include "ops/defs.h"
+#include "ops/tables.h"
+#include "run_op.h"
+
+namespace birkhoff::ops {
+namespace {
+
+using testing::HasSubstr;
+
+struct Result {
+  Activations streams = {};
+  std::vector<float> pre = {}, post = {}, comb = {};
+  Activations h = {};
+
+  bool operator==(const Result& o) const {
+    return streams.bytes() == o.streams.bytes() && pre == o.pre && post == o.post &&
+           comb == o.comb && h.bytes() == o.h.bytes();
+  }
+};
+
+MhcBoundaryArgs Boundary(MhcProblem& p, Activations& streams_out, Activations& h) {
+  MhcBoundaryArgs a;
+  a.x = p.x.data();
+  a.streams = p.streams.data();
+  a.post = p.post_in.data();
+  a.comb = p.comb_in.data();
+  a.site = p.Site();
+  a.norm_weight = p.norm.data();
+  a.streams_out = streams_out.data();
+  a.pre_out = p.pre.data();
+  a.post_out = p.post.data();
+  a.comb_out = p.comb.data();
+  a.h = h.data();
+  a.type = p.type;
+  a.tokens = p.tokens;
+  a.hc = p.hc;
+  a.hidden = p.hidden;
+  return a;
+}
+
+Result Fused(std::size_t k, MhcProblem p, ThreadPool& pool, bool in_place, bool normed = true) {
+  Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
+  MhcBoundaryArgs a = Boundary(p, in_place ? p.streams : r.streams, r.h);
+  if (!normed) a.norm_weight = nullptr;
+  RunRow(MhcBoundaryKernels()[k], a, pool);
+  if (in_place) r.streams = p.streams;
+  r.pre = p.pre;
+  r.post = p.post;
+  r.comb = p.comb;
+  return r;
+}
+
+Result OneAfterAnother(std::size_t k, MhcProblem p, ThreadPool& pool, bool normed = true) {
+  Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
+  const MhcPostArgs post{p.x.data(),       p.streams.data(), p.post_in.data(), p.comb_in.data(),
+                         r.streams.data(), p.type,           p.tokens,         p.hc,
+                         p.hidden};
+  RunRow(MhcPostKernels()[k], post, pool);
+  p.streams = r.streams;
+  RunRow(MhcCoeffsKernels()[k], p.Coeffs(), pool);
+  Activations v(p.type, p.x.size());
+  const MhcCollapseArgs collapse{p.streams.data(), p.pre.data(), v.data(), p.type,
+                                 p.tokens,         p.hc,         p.hidden};
+  RunRow(MhcCollapseKernels()[k], collapse, pool);
+  r.h = v;
+  if (normed) {
+    const RmsNormArgs norm{.x = v.data(),
+                           .weight = p.norm.data(),
+                           .out = r.h.data(),
+                           .x_type = p.type,
+                           .out_type = p.type,
+                           .rows = p.tokens,
+                           .width = p.hidden,
+                           .eps = 1e-6f};
+    RunRow(RmsNormKernels()[k], norm, pool);
+  }
+  r.pre = p.pre;
+  r.post = p.post;
+  r.comb = p.comb;
+  return r;
+}
+
+template <class F>
+void ForRunnable(const MhcProblem& problem, F f) {
+  MhcProblem p = problem;
+  Activations none(p.type, 0);
+  for (std::size_t k = 0; k < MhcBoundaryKernels().size(); ++k) {
+    const Kernel<MhcBoundaryArgs>& row = MhcBoundaryKernels()[k];
+    if (row.refuses(Boundary(p, none, none), HostDevice())) continue;
+    SCOPED_TRACE(std::string(row.name) + " T=" + std::to_string(p.tokens) +
+                 " hc=" + std::to_string(p.hc) + " H=" + std::to_string(p.hidden) +
+                 (p.type == DType::kBF16 ? " bf16" : " f32"));
+    f(k);
+  }
+}
+
+// The projection reads X' as it was rounded, the norm v as it was rounded.
+TEST(MhcBoundary, HasTheBitsOfItsPartsOneAfterAnother) {
+  ThreadPool one(1);
+  for (const DType type : {DType::kBF16, DType::kF32}) {
+    for (const std::int64_t hidden : {5, 64, 160, 250}) {
+      for (const std::int64_t hc : {2, 4, 8}) {
+        const std::int64_t tokens = hidden == 64 ? 18 : 3;
+        const MhcProblem p(tokens, hc, hidden, type, static_cast<unsigned>(hidden));
+        ForRunnable(p, [&](std::size_t k) {
+          EXPECT_TRUE(Fused(k, p, one, false) == OneAfterAnother(k, p, one));
+        });
+      }
+    }
+  }
+}
+
+TEST(MhcBoundary, WithoutNormGivesTheCollapsedVector) {
+  ThreadPool one(1);
+  const MhcProblem p(3, 4, 70, DType::kBF16);
+  ForRunnable(p, [&](std::size_t k) {
+    EXPECT_TRUE(Fused(k, p, one, false, false) == OneAfterAnother(k, p, one, false));
+  });
+}
+
+TEST(MhcBoundary, WorksInPlaceOnAnyNumberOfThreads) {
+  ThreadPool one(1);
+  for (const std::int64_t tokens : {0, 1, 16, 50}) {
+    const MhcProblem p(tokens, 4, 160, DType::kBF16);
+    ForRunnable(p, [&](std::size_t k) {
+      const Result want = Fused(k, p, one, false);
+      for (const int threads : {1, 2, 3}) {
+        ThreadPool pool(threads);
+        EXPECT_TRUE(Fused(k, p, pool, true) == want) << threads << " threads";
+      }
+    });
+  }
+}
+
+// A NaN in any input of one row reaches no bit of another.
+TEST(MhcBoundary, NanAndInfStayInTheirRow) {
+  constexpr std::int64_t kTokens = 17;
+  ThreadPool one(1);
+  const MhcProblem p(kTokens, 4, 24, DType::kBF16);
+  const float bad[] = {std::nanf(""), HUGE_VALF, -HUGE_VALF};
+  ForRunnable(p, [&](std::size_t k) {
+    const Result clean = Fused(k, p, one, false);
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      MhcProblem q = p;
+      const auto row = static_cast<std::size_t>(t);
+      const float value = bad[t % 3];
+      switch (t % 4) {
+        case 0: q.x.Set(t * 24 + 7, value); break;
+        case 1: q.streams.Set(t * 96 + 50, value); break;
+        case 2: q.post_in[row * 4 + 1] = value; break;
+        default: q.comb_in[row * 16 + 6] = value; break;
+      }
+      const Result r = Fused(k, q, one, false);
+      for (std::int64_t i = 0; i < kTokens; ++i) {
+        if (i == t) continue;
+        const auto at = static_cast<std::size_t>(i);
+        for (std::size_t j = 0; j < 4; ++j) {
+          EXPECT_EQ(r.pre[at * 4 + j], clean.pre[at * 4 + j]);
+          EXPECT_EQ(r.post[at * 4 + j], clean.post[at * 4 + j]);
+        }
+        for (std::int64_t c = 0; c < 96; ++c) {
+          EXPECT_EQ(r.streams.Get(i * 96 + c), clean.streams.Get(i * 96 + c));
+        }
+        for (std::int64_t c = 0; c < 24; ++c) {
+          EXPECT_EQ(r.h.Get(i * 24 + c), clean.h.Get(i * 24 + c));
+        }
+      }
+    }
+  });
+}
+
+TEST(MhcBoundary, BindsItsOperands) {
+  MhcProblem p(3, 4, 20, DType::kF32);
+  ThreadPool one(1);
+  Result want;
+  ForRunnable(p, [&](std::size_t k) {
+    if (want.pre.empty()) want = Fused(k, p, one, false);  // the row that the op selects
+  });
+  Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
+  RunOp(kMhcBoundary,
+        {{"iterations", std::int64_t{20}},
+         {"rms_eps", 1e-6},
+         {"pre_eps", 1e-6},
+         {"sinkhorn_eps", 1e-6},
+         {"post_mult", 2.0},
+         {"norm_eps", 1e-6}},
+        {Tensor(p.x.data(), p.type, {3, 20}), Tensor(p.streams.data(), p.type, {3, 4, 20}),
+         Tensor(p.post_in, DType::kF32, {3, 4}), Tensor(p.comb_in, DType::kF32, {3, 4, 4}),
+         Tensor(p.fn, DType::kF32, {24, 80}), Tensor(p.base, DType::kF32, {24}),
+         Tensor(p.scale, DType::kF32, {3}), Tensor(p.norm, DType::kF32, {20})},
+        {Tensor(r.streams.data(), p.type, {3, 4, 20}), Tensor(p.pre, DType::kF32, {3, 4}),
+         Tensor(p.post, DType::kF32, {3, 4}), Tensor(p.comb, DType::kF32, {3, 4, 4}),
+         Tensor(r.h.data(), p.type, {3, 20})});
+  r.pre = p.pre;
+  r.post = p.post;
+  r.comb = p.comb;
+  EXPECT_TRUE(r == want);
+}
+
+TEST(MhcBoundary, InfersAndRefuses) {
+  const Extent t{1, Symbol::kTokens};
+  const auto vector = [](std::vector<Extent> shape) {
+    return ValueType{Kind::kVector, DType::kF32, std::move(shape)};
+  };
+  const auto infer = [&](std::int64_t norm) {
+    return Inferred(
+        kMhcBoundary, {{"iterations", std::int64_t{20}}},
+        {Activation(DType::kBF16, {t, Const(64)}),
+         Activation(DType::kBF16, {t, Const(4), Const(64)}), Activation(DType::kF32, {t, Const(4)}),
+         Activation(DType::kF32, {t, Const(4), Const(4)}), vector({Const(24), Const(256)}),
+         vector({Const(24)}), vector({Const(3)}), vector({Const(norm)})});
+  };
+  EXPECT_EQ(infer(64), "BF16 [T, 4, 64]; F32 [T, 4]; F32 [T, 4]; F32 [T, 4, 4]; BF16 [T, 64]");
+  EXPECT_THAT(infer(63), HasSubstr("mhc_boundary norm: expected [64]"));
+}
+
+}  // namespace
+}  // namespace birkhoff::ops
