@@ -40,9 +40,13 @@ struct ChatMessage {
 
 // Messages from JSON: an array of OpenAI-style messages, or an object with "messages" and optional
 // "tools", which then belong to the first system message (an empty one is put in front when there
-// is none). "prefix": true marks an unfinished message. Content may be a string or a list of
-// {"type": "text"} parts, which are joined by blank lines. null equals absent; unknown fields are
-// ignored. Errors   kInvalidArgument, with the path of the field, what was expected and what came.
+// is none).
+//
+// Content may be a string or a list of {"type": "text"} parts, which are joined by blank lines.
+// "reasoning" is read as "reasoning_content"; "prefix": true marks an unfinished message. null
+// equals absent; unknown fields are ignored.
+//
+// Errors   kInvalidArgument, with the path of the field, what was expected and what came.
 Result<std::vector<ChatMessage>> ParseChatMessages(std::string_view json);
 
 struct ChatOptions {

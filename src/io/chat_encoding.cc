@@ -154,7 +154,7 @@ class Encoder {
 
   // What a developer said before the last question goes the way of the reasoning.
   void DropOldDevelopers(std::vector<Turn>* turns) {
-    const auto question = turns->begin() + std::min(last_question_, turns->size());
+    const auto question = turns->begin() + static_cast<std::ptrdiff_t>(last_question_);
     const auto kept = std::remove_if(turns->begin(), question, [](const Turn& turn) {
       return turn.role == ChatRole::kDeveloper;
     });

@@ -120,6 +120,7 @@ Result<ChatMessage> ReadMessage(const JsonValue& json, const std::string& where)
   ChatMessage message;
   BK_ASSIGN_OR_RETURN(message.role, ReadRole(json, where));
   BK_RETURN_IF_ERROR(ReadContent(json, where, &message.content));
+  BK_RETURN_IF_ERROR(ReadString(json, "reasoning", where, &message.reasoning_content));
   BK_RETURN_IF_ERROR(ReadString(json, "reasoning_content", where, &message.reasoning_content));
   BK_RETURN_IF_ERROR(ReadString(json, "tool_call_id", where, &message.tool_call_id));
   BK_RETURN_IF_ERROR(ReadString(json, "task", where, &message.task));

@@ -49,7 +49,6 @@ void SkipBlanks(std::string_view* text) {
 }  // namespace
 
 struct ChatParser::Impl {
- public:
   explicit Impl(ThinkingMode mode)
       : state_(mode == ThinkingMode::kThinking ? State::kReasoning : State::kContent) {}
 
@@ -244,7 +243,8 @@ struct ChatParser::Impl {
       Flaw(ChatFlaw::kMalformedCall);
       return LeaveCall();
     }
-    const std::size_t end = header.find('"');
+    const std::size_t typed = header.find("\" string=\"");
+    const std::size_t end = typed != header.npos ? typed : header.find('"');
     const std::string key(header.substr(0, end));
     header.remove_prefix(key.size());
     const bool string = header == "\" string=\"true";

@@ -16,7 +16,7 @@ class MarkerReader {
 
   // Moves the text before the first of `markers` to the end of `before`, takes the marker out and
   // returns its number. Without a marker all text is moved, except for a start of one at the end
-  // that more text could complete. Linear in the text moved.
+  // that more text could complete. No marker may be the start of another. Linear in the text moved.
   std::optional<std::size_t> ReadUntil(std::initializer_list<std::string_view> markers,
                                        std::string* before);
 

@@ -98,6 +98,11 @@ class Reader {
     }
     BK_RETURN_IF_ERROR(CheckNormalizer(root));
     BK_RETURN_IF_ERROR(ReadPreTokenizer(root));
+    const JsonValue* decoder = root.Find("decoder");
+    if (decoder != nullptr && TypeOf(*decoder) != "ByteLevel") {
+      return Status::Unsupported(
+          fmt::format("decoder is {}, supported is ByteLevel", TypeOf(*decoder)));
+    }
     BK_ASSIGN_OR_RETURN(const JsonValue* model, Need(root, "model", Kind::kObject, "root"));
     BK_RETURN_IF_ERROR(CheckModel(*model));
     BK_ASSIGN_OR_RETURN(const JsonValue* vocab, Need(*model, "vocab", Kind::kObject, "model"));
@@ -345,7 +350,7 @@ Result<Tokenizer> Tokenizer::Load(const std::filesystem::path& path) {
     BK_ASSIGN_OR_RETURN(config, ReadFile(config_file, kLargestFile));
   }
   Result<Tokenizer> tokenizer = FromJson(text, config);
-  if (!tokenizer.ok()) return tokenizer.status().Annotate(file.parent_path().string());
+  if (!tokenizer.ok()) return tokenizer.status().Annotate(path.string());
   return tokenizer;
 }
 

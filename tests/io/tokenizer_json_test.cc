@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "birkhoff/tokenizer.h"
 #include "io/small_tokenizer.h"
@@ -69,13 +71,22 @@ TEST(TokenizerJson, ReadsBeginAndEnd) {
   EXPECT_THAT(Tokenizer::FromJson(text, "[").status().message(), HasSubstr("not JSON"));
 }
 
-TEST(TokenizerJson, NamesWhatIsWrong) {
-  struct Case {
-    std::function<void(json&)> change = {};
-    std::string message = {};
-  };
-  const auto step = [](json& t, int i) -> json& { return t["pre_tokenizer"]["pretokenizers"][i]; };
-  const Case cases[] = {
+struct Wrong {
+  std::function<void(json&)> change = {};
+  std::string message = {};
+};
+
+void ExpectRefused(const std::vector<Wrong>& cases) {
+  for (const Wrong& c : cases) {
+    const Result<Tokenizer> tokenizer = Changed(c.change);
+    ASSERT_FALSE(tokenizer.ok()) << c.message;
+    EXPECT_THAT(tokenizer.status().message(), HasSubstr("tokenizer.json: "));
+    EXPECT_THAT(tokenizer.status().message(), HasSubstr(c.message));
+  }
+}
+
+TEST(TokenizerJson, NamesWhatIsWrongWithTheModel) {
+  ExpectRefused({
       {[](json& t) { t = json::array(); }, "expected an object, found an array"},
       {[](json& t) { t.erase("model"); }, "root.model: expected an object, found nothing"},
       {[](json& t) { t["model"]["type"] = "Unigram"; }, "model.type is Unigram, supported is BPE"},
@@ -88,6 +99,10 @@ TEST(TokenizerJson, NamesWhatIsWrong) {
          t["normalizer"] = {{"type", "NFC"}};
        },
        "normalizer NFC is not supported"},
+      {[](json& t) {
+         t["decoder"] = {{"type", "Metaspace"}};
+       },
+       "decoder is Metaspace"},
       {[](json& t) { t["model"]["vocab"]["x"] = -1; }, "id -1 of \"x\" is not in [0, 16777216)"},
       {[](json& t) { t["model"]["vocab"]["x"] = 1 << 24; }, "id 16777216 of \"x\""},
       {[](json& t) { t["model"]["vocab"]["x"] = 1e300; }, "integer id, found \"x\": 1e+300"},
@@ -117,6 +132,12 @@ TEST(TokenizerJson, NamesWhatIsWrong) {
       {[](json& t) { t["added_tokens"][1]["id"] = 1.5; }, "id -1 of \"<s>x\""},
       {[](json& t) { t["added_tokens"][0]["lstrip"] = true; }, "added_tokens[0].lstrip is true"},
       {[](json& t) { t["added_tokens"][0] = 3; }, "added_tokens[0].content: expected a string"},
+  });
+}
+
+TEST(TokenizerJson, NamesWhatIsWrongWithTheSteps) {
+  const auto step = [](json& t, int i) -> json& { return t["pre_tokenizer"]["pretokenizers"][i]; };
+  ExpectRefused({
       {[&](json& t) { step(t, 0)["type"] = "Digits"; }, "pre_tokenizer[0] is Digits"},
       {[&](json& t) { step(t, 0)["behavior"] = "Removed"; },
        "pre_tokenizer[0].behavior is \"Removed\""},
@@ -132,13 +153,7 @@ TEST(TokenizerJson, NamesWhatIsWrong) {
       {[&](json& t) { step(t, 1)["add_prefix_space"] = true; }, "add_prefix_space is true"},
       {[](json& t) { t["pre_tokenizer"]["pretokenizers"] = json::array(); }, "has no steps"},
       {[](json& t) { t["pre_tokenizer"] = nullptr; }, "root.pre_tokenizer: expected an object"},
-  };
-  for (const Case& c : cases) {
-    const Result<Tokenizer> tokenizer = Changed(c.change);
-    ASSERT_FALSE(tokenizer.ok()) << c.message;
-    EXPECT_THAT(tokenizer.status().message(), HasSubstr("tokenizer.json: "));
-    EXPECT_THAT(tokenizer.status().message(), HasSubstr(c.message));
-  }
+  });
 }
 
 TEST(TokenizerJson, TruncatedFilesFail) {
