@@ -42,9 +42,7 @@ struct Step {
 class Plan {
  public:
   // Errors   kInternal         the graph does not verify
-  //          kInvalidArgument  an option is out of range, or forces a kernel of an op that the
-  //          graph
-  //                            does not have
+  //          kInvalidArgument  an option is out of range, or names an op that the graph lacks
   //          kUnsupported      no kernel of an op accepts
   //          kOutOfRange       memory cannot be had
   static Result<std::unique_ptr<Plan>> Make(Graph graph, const PlanOptions& options);

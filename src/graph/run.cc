@@ -10,6 +10,8 @@
 namespace birkhoff::graph {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // All bits set is a NaN in every float format and -1 in every integer.
 void FillWithNan(std::byte* p, std::int64_t bytes) {
   if (bytes > 0) std::memset(p, 0xff, static_cast<std::size_t>(bytes));
@@ -26,10 +28,10 @@ Status Plan::Run(const Step& step, ThreadPool& pool, std::int64_t* nanoseconds) 
   for (std::size_t n = 0; n < kernels_.size(); ++n) {
     if (kernels_[n] == nullptr) continue;  // a view
     if (options_.poison) FillWithNan(scratch_.data(), scratch_bytes_);
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = nanoseconds != nullptr ? Clock::now() : Clock::time_point();
     kernels_[n]->Run(calls_[n], exec);
     if (nanoseconds != nullptr)
-      nanoseconds[n] += (std::chrono::steady_clock::now() - begin) / std::chrono::nanoseconds(1);
+      nanoseconds[n] += (Clock::now() - begin) / std::chrono::nanoseconds(1);
     if (options_.poison) PoisonAfter(n);
   }
   return {};

@@ -1,0 +1,118 @@
+#include "graph/builder.h"
+
+#include <gmock/gmock.h>
+
+#include "small_ops.h"
+
+namespace birkhoff::graph {
+namespace {
+
+using ops::Const;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr ops::Extent kT{1, ops::Symbol::kTokens};
+
+TEST(Builder, InfersTypesWithoutData) {
+  Builder b;
+  const auto scope = b.Site(3, "attn");
+  const Value x = b.Input("x", DType::kBF16, {kT, Const(256)});
+  const Value norm = b.Vector("norm", nullptr, {256});
+  b.Output("y", b.RmsNorm(x, norm, 1e-6, DType::kF32));
+  const Result<Graph> graph = std::move(b).Finish();
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  const ValueInfo& y = (*graph)[graph->outputs[0].value];
+  EXPECT_EQ(y.type.ToString(), "F32 [T, 256]");
+  const Node& node = graph->nodes[static_cast<std::size_t>(y.producer)];
+  EXPECT_EQ(node.labels.layer, 3);
+  EXPECT_EQ(node.labels.site, "attn");
+  EXPECT_THAT(node.file, HasSubstr("builder_test.cc"));
+}
+
+TEST(Builder, FirstMistakeNamesPlaceOpOperandAndValues) {
+  Builder b;
+  const auto scope = b.Site("head");
+  const Value x = b.Input("x", DType::kBF16, {kT, Const(256)});
+  const Value norm = b.Vector("layers.0.norm", nullptr, {128});
+  const int line = __LINE__ + 1;
+  const Value y = b.RmsNorm(x, norm, 1e-6, DType::kF32);
+  EXPECT_FALSE(y.valid());
+  const std::string message = b.status().message();
+  EXPECT_THAT(message, HasSubstr("builder_test.cc:" + std::to_string(line) + ": rms_norm"));
+  EXPECT_THAT(message, HasSubstr("rms_norm weight: expected [256], got vector F32 [128]"));
+  EXPECT_THAT(message, HasSubstr("layers.0.norm : vector F32 [128]"));
+
+  // What follows does nothing and hides nothing.
+  EXPECT_FALSE(b.RmsNorm(y, 1e-6, DType::kF32).valid());
+  EXPECT_FALSE(b.Input("more", DType::kI32, {kT}).valid());
+  b.Output("y", y);
+  EXPECT_EQ(std::move(b).Finish().status().message(), message);
+}
+
+TEST(Builder, RefusesAnOperandThatIsNoValue) {
+  Builder b;
+  b.Op(kReverse, {Value{}}, {});
+  EXPECT_THAT(b.status().message(), HasSubstr("reverse: operand 0 is no value"));
+}
+
+TEST(Builder, RefusesAnOutputThatIsNoValue) {
+  Builder b;
+  b.Output("logits", Value{});
+  EXPECT_THAT(b.status().message(), HasSubstr("output \"logits\": is no value"));
+}
+
+TEST(Builder, CountsVersionsOfAState) {
+  Builder b;
+  const auto scope = b.Site("s");
+  const Value x = b.Input("x", DType::kF32, {kT, Const(4)});
+  const Value s0 = b.State("ring", DType::kF32, 8, 4);
+  const Value s1 = b.Op(kPush, {x, s0}, {})[0];
+  const Value s2 = b.Op(kPush, {x, s1}, {})[0];
+  const Result<Graph> graph = std::move(b).Finish();
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  EXPECT_EQ((*graph)[s1].version, 1);
+  EXPECT_EQ((*graph)[s2].version, 2);
+  EXPECT_EQ((*graph)[s2].state, 0);
+  EXPECT_EQ(graph->states[0].bytes_per_slot(), 8 * 4 * 4);
+}
+
+TEST(Builder, LabelsEndWithTheirScope) {
+  Builder b;
+  const Value x = b.Input("x", DType::kF32, {kT, Const(4)});
+  const auto outer = b.Site("model");
+  {
+    const auto inner = b.Site(0, "ffn");
+    b.Op(kReverse, {x}, {});
+  }
+  b.Op(kReverse, {x}, {});
+  const Result<Graph> graph = std::move(b).Finish();
+  ASSERT_TRUE(graph.ok());
+  EXPECT_EQ(graph->nodes[0].labels.site, "ffn");
+  EXPECT_EQ(graph->nodes[1].labels.site, "model");
+}
+
+TEST(Graph, InsertsAndErasesNodesAmongOthers) {
+  Builder b;
+  const auto scope = b.Site("s");
+  const Value x = b.Input("x", DType::kF32, {kT, Const(4)});
+  const Value y = b.Op(kReverse, {x}, {})[0];
+  const Value z = b.Op(kAxpy, {y, y}, {{"by", 2.0}})[0];
+  b.Output("z", z);
+  Graph g = *std::move(b).Finish();
+  EXPECT_THAT(g.Users(y), ElementsAre(Use{1, 0}, Use{1, 1}));
+
+  // y is replaced by the reverse of a second node.
+  const std::vector<Value> w = g.Insert(1, g.nodes[0], {g[y].type});
+  EXPECT_EQ(g[w[0]].producer, 1);
+  EXPECT_EQ(g[z].producer, 2);
+  g.ReplaceUses(y, w[0]);
+  EXPECT_TRUE(g.Users(y).empty());
+  EXPECT_THAT(g.Users(w[0]), ElementsAre(Use{2, 0}, Use{2, 1}));
+  g.Erase(0);
+  EXPECT_EQ(g[y].producer, -1);
+  EXPECT_EQ(g[w[0]].producer, 0);
+  EXPECT_EQ(g[z].producer, 1);
+}
+
+}  // namespace
+}  // namespace birkhoff::graph
