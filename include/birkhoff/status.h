@@ -92,6 +92,7 @@ class [[nodiscard]] Result {
 
 }  // namespace birkhoff
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `lhs` is a declaration, a path is pasted
 #define BK_CONCAT_INNER(a, b) a##b
 #define BK_CONCAT(a, b) BK_CONCAT_INNER(a, b)
 
@@ -110,3 +111,4 @@ class [[nodiscard]] Result {
   auto tmp = (expr);                              \
   if (!tmp.ok()) return tmp.status();             \
   lhs = std::move(tmp).value()
+// NOLINTEND(bugprone-macro-parentheses)
