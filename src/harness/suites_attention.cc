@@ -26,6 +26,7 @@ struct Sequence {
 using Step = std::vector<Sequence>;
 
 std::string ToString(const Step& step) {
+  if (step.empty()) return "no sequence";
   std::string s = "seqs=";
   for (const Sequence& q : step) s += fmt::format("{}+{},", q.past, q.count);
   s.pop_back();

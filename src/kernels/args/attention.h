@@ -9,20 +9,22 @@
 namespace birkhoff {
 
 // Keys visible to the query at position p of a sequence, in this order:
-//   compressed entries w < floor((p + 1) / ratio), ascending; only those in `selected` where it is
-//   given; window positions max(0, p - window + 1) ... p, ascending: from `kv` for tokens of this
-//   step, else from the ring.
-// P_i = exp(scale q.key_i - M) / (sum_i exp(scale q.key_i - M) + exp(sink - M)),  M = max(sink,
-// max_i scale q.key_i) out[t, h] = sum_i P_i key_i           (a key is also the value)
+//   compressed entries w < floor((p + 1) / ratio), ascending; where `selected` is given only those;
+//   window positions max(0, p - window + 1) ... p, ascending: from `kv` for tokens of this step,
+//   else from the ring.
+// With s_i = scale q.key_i and M = max(sink, max_i s_i):
+//   P_i = exp(s_i - M) / (sum_j exp(s_j - M) + exp(sink - M))
+//   out[t, h] = sum_i P_i key_i                                 (a key is also the value)
 //
 // Shapes   T >= 0; ring capacity >= window + longest rewind; ratio 0: no compressed entries.
-// Numerics f32. A dot product: 16 lanes, lane l a chain of fused multiply-adds over elements l, l +
-// 16, ..., tree of
-//          simd.h. Each sum over keys is one chain in the order above (lanes across channels, or
-//          across heads); normalised at the end; one rounding to out_type. Bits depend on the
+// Numerics f32. A dot product: 16 lanes, lane l a chain of fused multiply-adds from +0 over the
+//          elements l, l + 16, ..., those beyond D counting as products of +0; then the tree of
+//          simd.h; then times scale. With e_i = Exp(s_i - M): num = fma(e_i, key_i, num) per
+//          channel and den = den + e_i, both from +0 in the order above; den + Exp(sink - M) last;
+//          out = num / den, one rounding to out_type. M passes over NaNs. Bits depend on the
 //          sequence's own tokens and position alone, not on which of them are in this step.
 // Order    reads the state before KvWrite of this step; entries closed by tokens of this step must
-// be there already.
+//          be there already.
 struct AttentionArgs {
   const void* q = nullptr;     // [T, H, D] type
   const void* kv = nullptr;    // [T, D] type: this step's window keys
@@ -56,20 +58,20 @@ struct KvWriteArgs {
 };
 
 // The KV compressor. With z[t] = g[t] + ape[p mod ratio] for the token at position p, entry w pools
-//   plain (ratio != 4):   the tokens w r ... w r + r - 1, all channels;
-//   overlap (ratio == 4): tokens w r - r ... w r - 1 with channels [0, D) and tokens w r ... w r +
-//   r - 1 with channels
-//                         [D, 2 D); for w = 0 only the latter.
-// v = sum_s softmax_s(z_s) k_s per channel;  entry = rope(rms(v; norm), position w r) on the last
-// 2P channels. Every entry whose last token is in this step is written to `entries`; then k and z
-// of the last tokens of each sequence go to the rings, from which the next step takes what it needs
-// of this one.
+//   plain (ratio != 4):   tokens w r ... w r + r - 1, all channels;
+//   overlap (ratio == 4): tokens w r - r ... w r - 1 with channels [0, D), but for w = 0, and
+//                         tokens w r ... w r + r - 1 with channels [D, 2 D).
+// v = sum_s softmax_s(z_s) k_s per channel
+// entry = rope(rms(v; norm), position w r), which turns the last 2 P channels
 //
 // Shapes   c = 2 with overlap, else 1; ring capacity >= c * ratio + longest rewind.
-// Numerics f32, one chain per channel in ascending token order; rms as in RmsNorm (sum of squares
-// over the D channels),
-//          angle as in RopeTable at position w r; one rounding to type. Bits do not depend on how
-//          tokens are split into steps.
+// Numerics f32. z is rounded once, in a step as in the ring. With e_s = Exp(z_s - max z):
+//          num = fma(e_s, k_s, num), den = den + e_s, from +0 in ascending token order; v = num /
+//          den; rms as in RmsNorm, (v * rs) * norm; angle as in RopeTable at position w r, rotation
+//          as in Rope; one rounding to type. Bits do not depend on how tokens are split into steps.
+// Order    every entry whose last token is in this step is written; then k and z of the last tokens
+//          of each sequence go to the rings, from which the next step takes what it needs of this
+//          one.
 struct CompressArgs {
   const float* k = nullptr;           // [T, c D]
   const float* g = nullptr;           // [T, c D]
