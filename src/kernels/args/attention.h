@@ -93,12 +93,10 @@ struct CompressArgs {
 };
 
 // score(t, w) = sum_h weight[t, h] * scale * relu(q[t, h] . keys[w]) for w < floor((p + 1) / ratio)
-// selected[t] = the min(topk, visible) entries of highest score, ties to the lower entry, in
-// ascending order
+// selected[t] = the min(topk, visible) entries of highest score, ties to the lower entry, ascending
 //
-// Numerics f32: dot products as in Attention; the sum over heads is one chain of fused
-// multiply-adds
-//          fma(weight * scale, relu(dot), sum) in head order. NaN scores rank lowest. Rows with no
+// Numerics f32. Dot products as in Attention; the sum over heads is one chain in head order from
+//          +0: fma(weight * scale, relu(dot), sum). -0 equals +0, NaN ranks lowest. Rows with no
 //          more than topk visible entries select all of them without scoring.
 struct IndexTopkArgs {
   const void* q = nullptr;           // [T, Hi, Di] type
