@@ -121,6 +121,16 @@ TEST_F(InPlace, LeavesOutputsInputsAndOperandsUsedTwice) {
   EXPECT_NE(BufferOf(of_output), BufferOf(of_input));
 }
 
+TEST_F(InPlace, LeavesAnOperandOfAnotherType) {
+  ops::OpDef pick = kPick;
+  pick.in_place = {.operand = 0, .result = 0};
+  const Value index = b.Input("index", DType::kI32, {{1, ops::Symbol::kRows}});
+  const Value z = b.Op(pick, {y, index}, {})[0];
+  b.Output("z", z);
+  Plan();
+  EXPECT_NE(BufferOf(z), BufferOf(y));
+}
+
 TEST_F(InPlace, NamesTheNodeOfThePeak) {
   const std::vector<Value> pair = b.Op(kButterfly, {y, x}, {});
   b.Output("z", b.Op(kAxpy, {pair[0], pair[1]}, {{"by", 1.0}})[0]);

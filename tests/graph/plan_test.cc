@@ -12,6 +12,7 @@ namespace birkhoff::graph {
 namespace {
 
 using ops::Const;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -83,12 +84,14 @@ TEST_F(PlanTest, StateLivesFromStepToStep) {
 TEST_F(PlanTest, NoTokensRunNothing) {
   Make();
   const std::vector<float> before_step = memory;
-  EXPECT_TRUE(RunOnes(0, 0, 0).ok());
+  std::vector<std::int64_t> nanoseconds(plan->graph().nodes.size(), 0);
+  const Step step{.inputs = inputs, .batch = {.begin = begin, .slot = slot, .past = before}};
+  EXPECT_TRUE(plan->Run(step, pool, nanoseconds.data()).ok());
+  EXPECT_THAT(nanoseconds, Each(0));
   EXPECT_EQ(memory, before_step);
   EXPECT_EQ(plan->output(0).dim[0], 0);
-  // Not even inputs are needed.
   const void* none[] = {nullptr, nullptr};
-  EXPECT_TRUE(plan->Run({.inputs = none}, pool).ok());
+  EXPECT_TRUE(plan->Run({.inputs = none}, pool).ok()) << "not even inputs are needed";
   EXPECT_EQ(RunOnes(0, 0, 1).code(), StatusCode::kInvalidArgument);
 }
 
@@ -166,6 +169,17 @@ scratch  64 B
 states   256 B in 2 slots
               128 B a slot  past F32 [16, 2]
 )");
+}
+
+TEST(Plan, ScratchIsThatOfTheHungriestNode) {
+  Builder b;
+  const auto scope = b.Site("s");
+  for (const std::int64_t width : {2, 64, 4}) {
+    const Value x = b.Input("x" + std::to_string(width), DType::kF32, {kT, Const(width)});
+    b.Op(kReverse, {x}, {});
+  }
+  const auto plan = *Plan::Make(*std::move(b).Finish(), {.max_tokens = 8});
+  EXPECT_EQ(plan->scratch_bytes(), 8 * 64 * 4);
 }
 
 TEST(Plan, ForcesAKernelByOp) {
