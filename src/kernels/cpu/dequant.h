@@ -2,9 +2,11 @@
 // of `odd` column 2l + 1.
 //
 // One Row type per format:
-//   kRunBytes           stored bytes of a run
-//   RunsPerBlock(w)     runs that share a scale; SetBlock(b) comes before the runs of block b
-//   Read(p, even, odd)  the run stored at p
+//   kRunBytes             stored bytes of a run
+//   kStep                 runs that are best read at once
+//   RunsPerBlock(w)       SetBlock(b) comes before the runs of a block b of so many
+//   Read, ReadStep(run)   a run, or kStep of them
+//   ReadFrom(p)           a run stored elsewhere; not for kMxfp4, which has whole runs only
 #pragma once
 
 #include <bit>
@@ -32,43 +34,39 @@ struct E8m0Table {
 };
 inline constexpr E8m0Table kE8m0;
 
+BK_INLINE void LoadBf16Bytes(const void* p, F32x16* even, F32x16* odd) {
+  LoadBf16Pairs(static_cast<const std::uint16_t*>(p), even, odd);
+}
+
 // Formats without scales: one block.
-template <std::int64_t kBytes>
+template <std::int64_t kBytes, void (*kLoad)(const void*, F32x16*, F32x16*)>
 struct PlainRow {
   static constexpr std::int64_t kRunBytes = kBytes;
+  static constexpr int kStep = 1;
   static std::int64_t RunsPerBlock(const WeightMatrix& w) { return w.cols / kRun + 1; }
 
   PlainRow() = default;
   BK_INLINE PlainRow(const WeightMatrix& w, std::int64_t row)
       : data(static_cast<const std::uint8_t*>(w.data) + row * w.cols * (kBytes / kRun)) {}
   BK_INLINE void SetBlock(std::int64_t) {}
+  BK_INLINE void ReadFrom(const void* p, F32x16* even, F32x16* odd) const { kLoad(p, even, odd); }
+  BK_INLINE void Read(std::int64_t run, F32x16* even, F32x16* odd) const {
+    kLoad(data + run * kBytes, even, odd);
+  }
+  BK_INLINE void ReadStep(std::int64_t run, F32x16* even, F32x16* odd) const {
+    Read(run, even, odd);
+  }
 
   const std::uint8_t* data = nullptr;
 };
 
-struct F32Row : PlainRow<128> {
-  using PlainRow::PlainRow;
-  BK_INLINE void Read(const void* p, F32x16* even, F32x16* odd) const {
-    LoadF32Pairs(p, even, odd);
-  }
-};
-
-struct Bf16Row : PlainRow<64> {
-  using PlainRow::PlainRow;
-  BK_INLINE void Read(const void* p, F32x16* even, F32x16* odd) const {
-    LoadBf16Pairs(static_cast<const std::uint16_t*>(p), even, odd);
-  }
-};
-
-struct F16Row : PlainRow<64> {
-  using PlainRow::PlainRow;
-  BK_INLINE void Read(const void* p, F32x16* even, F32x16* odd) const {
-    LoadF16Pairs(p, even, odd);
-  }
-};
+using F32Row = PlainRow<128, LoadF32Pairs>;
+using Bf16Row = PlainRow<64, LoadBf16Bytes>;
+using F16Row = PlainRow<64, LoadF16Pairs>;
 
 struct Fp8Row {
   static constexpr std::int64_t kRunBytes = 32;
+  static constexpr int kStep = 2;
   static std::int64_t RunsPerBlock(const WeightMatrix& w) { return w.block_cols / kRun; }
 
   Fp8Row() = default;
@@ -91,8 +89,20 @@ struct Fp8Row {
     scale = Set(huge ? s : s * 0x1p8f);
   }
 
-  BK_INLINE void Read(const void* p, F32x16* even, F32x16* odd) const {
+  BK_INLINE void ReadFrom(const void* p, F32x16* even, F32x16* odd) const {
     LoadE4m3Pairs(p, even, odd);
+    Apply(even, odd);
+  }
+  BK_INLINE void Read(std::int64_t run, F32x16* even, F32x16* odd) const {
+    ReadFrom(data + run * kRunBytes, even, odd);
+  }
+  BK_INLINE void ReadStep(std::int64_t run, F32x16* even, F32x16* odd) const {
+    LoadE4m3Pairs2(data + run * kRunBytes, even, odd);
+    Apply(even, odd);
+    Apply(even + 1, odd + 1);
+  }
+
+  BK_INLINE void Apply(F32x16* even, F32x16* odd) const {
     if (huge) [[unlikely]] {
       *even = Mul(*even, Set(0x1p8f));
       *odd = Mul(*odd, Set(0x1p8f));
@@ -110,22 +120,27 @@ struct Fp8Row {
 
 struct Mxfp4Row {
   static constexpr std::int64_t kRunBytes = 16;
-  static std::int64_t RunsPerBlock(const WeightMatrix&) { return 1; }
+  static constexpr int kStep = 4;
+  static std::int64_t RunsPerBlock(const WeightMatrix& w) { return w.cols / kRun; }
 
   Mxfp4Row() = default;
   BK_INLINE Mxfp4Row(const WeightMatrix& w, std::int64_t row)
       : data(static_cast<const std::uint8_t*>(w.data) + row * (w.cols / 2)),
         scales(static_cast<const std::uint8_t*>(w.scale) + row * (w.cols / kRun)) {}
 
-  BK_INLINE void SetBlock(std::int64_t b) { table = MakeE2m1Table(kE8m0.value[scales[b]]); }
-
-  BK_INLINE void Read(const void* p, F32x16* even, F32x16* odd) const {
-    LoadE2m1Pairs(p, table, even, odd);
+  BK_INLINE void SetBlock(std::int64_t) {}  // every run has its own scale
+  BK_INLINE void Read(std::int64_t run, F32x16* even, F32x16* odd) const {
+    LoadE2m1Pairs(data + run * kRunBytes, MakeE2m1Table(kE8m0.value[scales[run]]), even, odd);
+  }
+  BK_INLINE void ReadStep(std::int64_t run, F32x16* even, F32x16* odd) const {
+    Read(run, even, odd);
+    Read(run + 1, even + 1, odd + 1);
+    Read(run + 2, even + 2, odd + 2);
+    Read(run + 3, even + 3, odd + 3);
   }
 
   const std::uint8_t* data = nullptr;
   const std::uint8_t* scales = nullptr;
-  E2m1Table table = {};
 };
 
 // Keeps the first n columns of a run, n in [0, 32]; the others become +0.
@@ -143,8 +158,10 @@ template <class Row>
 BK_INLINE void ReadTail(const Row& row, const void* p, int n, F32x16* even, F32x16* odd) {
   unsigned char run[Row::kRunBytes] = {};
   std::memcpy(run, p, static_cast<std::size_t>(n * Row::kRunBytes / kRun));
-  row.Read(run, even, odd);
+  row.ReadFrom(run, even, odd);
   KeepColumns(n, even, odd);  // a scale of infinity makes a NaN of the padding
 }
+template <>
+BK_INLINE void ReadTail(const Mxfp4Row&, const void*, int, F32x16*, F32x16*) {}  // has none
 
 }  // namespace birkhoff::cpu::BK_ISA

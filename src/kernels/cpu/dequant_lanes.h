@@ -4,6 +4,7 @@
 // LoadE4m3Pairs gives the elements times 2^-8: the f16 whose bits are those of E4M3 moved up. So
 // the denormals of E4M3 are normal numbers on every step of the way (a denormal operand costs an
 // AVX-512 multiply-add about 40 ns).
+// LoadE4m3Pairs2 takes 64 elements, two runs.
 // E2m1Table holds what the codes of E2M1 mean, times a scale.
 #pragma once
 
@@ -13,18 +14,6 @@
 #include "kernels/cpu/simd.h"
 
 namespace birkhoff::cpu::BK_ISA {
-
-#if defined(__AVX2__)
-
-// Words with an E4M3 in their upper byte -> f16. Adding 0x80 carries into bit 14 for the NaN codes
-// only, and with that bit they are NaN in f16 too.
-BK_INLINE __m256i E4m3ToF16(__m256i w) {
-  const __m256i h = _mm256_and_si256(_mm256_srai_epi16(w, 1), _mm256_set1_epi16(-0x4080));
-  const __m256i carry = _mm256_add_epi16(h, _mm256_set1_epi16(0x80));
-  return _mm256_or_si256(h, _mm256_and_si256(carry, _mm256_set1_epi16(0x4000)));
-}
-
-#endif
 
 #if defined(__AVX512F__)
 
@@ -43,10 +32,31 @@ BK_INLINE void LoadF16Pairs(const void* p, F32x16* even, F32x16* odd) {
   odd->v = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(u, 16)));
 }
 
+// Words with an E4M3 in the upper byte, the lower one 0 -> f16. The shift copies the sign to bit
+// 14, which f16 has 0 there; adding 0x80 carries into it for the NaN codes, which need 1.
+BK_INLINE __m512i E4m3ToF16(__m512i w) {
+  const __m512i h = _mm512_srai_epi16(w, 1);
+  const __m512i carried = _mm512_add_epi16(h, _mm512_set1_epi16(0x80));
+  return _mm512_ternarylogic_epi32(h, carried, _mm512_set1_epi16(0x4000), 0x78);  // bit ? h ^ c : h
+}
+
+BK_INLINE F32x16 WidenF16(__m256i h) { return {_mm512_cvtph_ps(h)}; }
+
+BK_INLINE void LoadE4m3Pairs2(const void* p, F32x16* even, F32x16* odd) {
+  const __m512i w = _mm512_loadu_si512(p);
+  const __m512i e = E4m3ToF16(_mm512_slli_epi16(w, 8));
+  const __m512i o = E4m3ToF16(_mm512_and_si512(w, _mm512_set1_epi16(-0x100)));
+  even[0] = WidenF16(_mm512_castsi512_si256(e));
+  odd[0] = WidenF16(_mm512_castsi512_si256(o));
+  even[1] = WidenF16(_mm512_extracti64x4_epi64(e, 1));
+  odd[1] = WidenF16(_mm512_extracti64x4_epi64(o, 1));
+}
+
 BK_INLINE void LoadE4m3Pairs(const void* p, F32x16* even, F32x16* odd) {
-  const __m256i w = _mm256_loadu_si256(static_cast<const __m256i*>(p));
-  even->v = _mm512_cvtph_ps(E4m3ToF16(_mm256_slli_epi16(w, 8)));
-  odd->v = _mm512_cvtph_ps(E4m3ToF16(w));
+  const __m512i w = _mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  const __m512i o = _mm512_and_si512(w, _mm512_set1_epi16(-0x100));
+  *even = WidenF16(_mm512_castsi512_si256(E4m3ToF16(_mm512_slli_epi16(w, 8))));
+  *odd = WidenF16(_mm512_castsi512_si256(E4m3ToF16(o)));
 }
 
 struct E2m1Table {
@@ -99,10 +109,22 @@ BK_INLINE F32x16 WidenF16(__m256i h) {
           _mm256_cvtph_ps(_mm256_extracti128_si256(h, 1))};
 }
 
+// As in the AVX-512 form.
+BK_INLINE __m256i E4m3ToF16(__m256i w) {
+  const __m256i h = _mm256_srai_epi16(w, 1);
+  const __m256i carried = _mm256_add_epi16(h, _mm256_set1_epi16(0x80));
+  return _mm256_xor_si256(h, _mm256_and_si256(carried, _mm256_set1_epi16(0x4000)));
+}
+
 BK_INLINE void LoadE4m3Pairs(const void* p, F32x16* even, F32x16* odd) {
   const __m256i w = _mm256_loadu_si256(static_cast<const __m256i*>(p));
   *even = WidenF16(E4m3ToF16(_mm256_slli_epi16(w, 8)));
-  *odd = WidenF16(E4m3ToF16(w));
+  *odd = WidenF16(E4m3ToF16(_mm256_and_si256(w, _mm256_set1_epi16(-0x100))));
+}
+
+BK_INLINE void LoadE4m3Pairs2(const void* p, F32x16* even, F32x16* odd) {
+  LoadE4m3Pairs(p, even, odd);
+  LoadE4m3Pairs(static_cast<const char*>(p) + 32, even + 1, odd + 1);
 }
 
 struct E2m1Table {
@@ -180,6 +202,11 @@ BK_INLINE void LoadE4m3Pairs(const void* p, F32x16* even, F32x16* odd) {
     const unsigned magnitude = (b & 0x7f) == 0x7f ? 0x7f80u : (b & 0x7f) << 7;
     return WidenF16(static_cast<std::uint16_t>((b & 0x80) << 8 | magnitude));
   });
+}
+
+BK_INLINE void LoadE4m3Pairs2(const void* p, F32x16* even, F32x16* odd) {
+  LoadE4m3Pairs(p, even, odd);
+  LoadE4m3Pairs(static_cast<const char*>(p) + 32, even + 1, odd + 1);
 }
 
 struct E2m1Table {

@@ -17,6 +17,8 @@ constexpr std::int64_t kBlockRows = 12;   // rows of x in L1: 12 x 512 f32, 24 K
 BK_INLINE std::int64_t Runs(std::int64_t width) { return CeilDiv(width, kRun); }
 BK_INLINE std::int64_t Min(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
+BK_INLINE void Prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 // Calls f(0), ..., f(n - 1) with constants, so that arrays indexed by them stay in registers.
 template <int n, class F>
 BK_INLINE void Unrolled(F f) {
@@ -75,14 +77,27 @@ void Dot(const WeightMatrix& w, std::int64_t first, const float* x, std::int64_t
   };
   const std::int64_t whole = w.cols / kRun;
   const std::int64_t per_block = Row::RunsPerBlock(w);
+  // The rows after these: the caller comes to them next, and rows are too short for the hardware
+  // to find its stride in each.
+  const std::int64_t ahead = kRows * (row[kRows > 1 ? 1 : 0].data - row[0].data);
   std::int64_t run = 0;
   for (std::int64_t block = 0; run < whole; ++block) {
     Unrolled<kRows>([&](auto r) __attribute__((always_inline)) { row[r].SetBlock(block); });
     const std::int64_t end = Min(run + per_block, whole);
+    for (; run + Row::kStep <= end; run += Row::kStep) {
+      Unrolled<kRows>([&](auto r) __attribute__((always_inline)) {
+        Prefetch(row[r].data + ahead + run * Row::kRunBytes);
+        F32x16 even[Row::kStep], odd[Row::kStep];
+        row[r].ReadStep(run, even, odd);
+        Unrolled<Row::kStep>([&](auto s) __attribute__((always_inline)) {
+          multiply(r, x + (run + s) * kRun, even[s], odd[s]);
+        });
+      });
+    }
     for (; run < end; ++run) {
       Unrolled<kRows>([&](auto r) __attribute__((always_inline)) {
         F32x16 even, odd;
-        row[r].Read(row[r].data + run * Row::kRunBytes, &even, &odd);
+        row[r].Read(run, &even, &odd);
         multiply(r, x + run * kRun, even, odd);
       });
     }
@@ -206,7 +221,7 @@ void WidenPanel(const WeightMatrix& w, std::int64_t first, std::int64_t rows, st
       row.SetBlock(run / per_block);
       const std::int64_t stop = Min((run / per_block + 1) * per_block, whole);
       for (; run < stop; ++run, out += kRun) {
-        row.Read(row.data + run * Row::kRunBytes, &even, &odd);
+        row.Read(run, &even, &odd);
         Store(out, even);
         Store(out + 16, odd);
       }
