@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/files.h"
@@ -23,40 +23,45 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // Official to Hugging Face, in this order; written from the table of the format, not from the code.
-const std::pair<const char*, const char*> kRules[] = {
-    {"^embed\\.", "model.embed_tokens."},
-    {"^head\\.", "lm_head."},
-    {"^norm\\.", "model.norm."},
+// "^" is the start of a name.
+const std::pair<std::string_view, std::string_view> kRules[] = {
+    {"^embed.", "model.embed_tokens."},
+    {"^head.", "lm_head."},
+    {"^norm.", "model.norm."},
     {"^hc_head_", "model.hc_head.hc_"},
-    {"^layers\\.", "model.layers."},
-    {"\\.attn_norm\\.", ".input_layernorm."},
-    {"\\.ffn_norm\\.", ".post_attention_layernorm."},
-    {"\\.hc_(attn|ffn)_", ".$1_hc."},
-    {"\\.attn\\.indexer\\.compressor\\.", ".attn.compressor.indexer."},
-    {"\\.attn\\.indexer\\.weights_proj", ".attn.compressor.indexer.scorer.weights_proj"},
-    {"\\.attn\\.indexer\\.", ".attn.compressor.indexer."},
-    {"(\\.compressor\\..*|\\.compressor)\\.norm\\.", "$1.kv_norm."},
-    {"(\\.compressor.*)\\.wkv\\.", "$1.kv_proj."},
-    {"(\\.compressor.*)\\.wgate\\.", "$1.gate_proj."},
-    {"(\\.compressor.*)\\.ape$", "$1.position_bias"},
-    {"\\.attn\\.q_norm\\.", ".attn.q_a_norm."},
-    {"\\.wq_a\\.", ".q_a_proj."},
-    {"\\.wq_b\\.", ".q_b_proj."},
-    {"\\.attn\\.wkv\\.", ".attn.kv_proj."},
-    {"\\.attn_sink$", ".sinks"},
-    {"\\.wo_a\\.", ".o_a_proj."},
-    {"\\.wo_b\\.", ".o_b_proj."},
-    {"\\.gate\\.bias$", ".gate.e_score_correction_bias"},
-    {"\\.w1\\.", ".gate_proj."},
-    {"\\.w3\\.", ".up_proj."},
-    {"\\.w2\\.", ".down_proj."},
-    {"(proj|o_[ab]_proj)\\.scale$", "$1.weight_scale_inv"},
-    {"\\.attn\\.", ".self_attn."},
-    {"\\.ffn\\.", ".mlp."},
+    {"^layers.", "model.layers."},
+    {".attn_norm.", ".input_layernorm."},
+    {".ffn_norm.", ".post_attention_layernorm."},
+    {".hc_attn_", ".attn_hc."},
+    {".hc_ffn_", ".ffn_hc."},
+    {".attn.indexer.compressor.", ".attn.compressor.indexer."},
+    {".attn.indexer.weights_proj.", ".attn.compressor.indexer.scorer.weights_proj."},
+    {".attn.indexer.", ".attn.compressor.indexer."},
+    {"compressor.norm.", "compressor.kv_norm."},
+    {"indexer.norm.", "indexer.kv_norm."},
+    {".wgate.", ".gate_proj."},
+    {".ape", ".position_bias"},
+    {".attn.q_norm.", ".attn.q_a_norm."},
+    {".wq_a.", ".q_a_proj."},
+    {".wq_b.", ".q_b_proj."},
+    {".wkv.", ".kv_proj."},
+    {".attn_sink", ".sinks"},
+    {".wo_a.", ".o_a_proj."},
+    {".wo_b.", ".o_b_proj."},
+    {".gate.bias", ".gate.e_score_correction_bias"},
+    {".w1.", ".gate_proj."},
+    {".w3.", ".up_proj."},
+    {".w2.", ".down_proj."},
+    {"_proj.scale", "_proj.weight_scale_inv"},
+    {".attn.", ".self_attn."},
+    {".ffn.", ".mlp."},
 };
 
-std::string HuggingFaceName(std::string name) {
-  for (const auto& [from, to] : kRules) name = std::regex_replace(name, std::regex(from), to);
+std::string HuggingFaceName(const std::string& official) {
+  std::string name = "^" + official;
+  for (const auto& [from, to] : kRules) {
+    if (const auto at = name.find(from); at != name.npos) name.replace(at, from.size(), to);
+  }
   return name;
 }
 
