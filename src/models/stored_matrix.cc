@@ -75,7 +75,7 @@ std::string ValueText(DType dtype, const void* data, std::int64_t i) {
     std::memcpy(&v, p, sizeof v);
     return fmt::format("{}", v);
   }
-  std::uint32_t bits = 0;
+  std::uint64_t bits = 0;
   std::memcpy(&bits, p, SizeOf(dtype));
   return fmt::format("code 0x{:02x} of {}", bits, Name(dtype));
 }
