@@ -93,8 +93,12 @@ Result<LoadedModel> LoadModel(const std::string& folder, const GraphOptions& opt
   const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
   BK_ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path, kMaxConfigBytes));
   BK_ASSIGN_OR_RETURN(io::Checkpoint checkpoint, io::Checkpoint::Open(folder));
-  return BuildModel(config, config_path, std::make_shared<CheckpointSource>(std::move(checkpoint)),
-                    options, progress);
+  auto model =
+      BuildModel(config, config_path, std::make_shared<CheckpointSource>(std::move(checkpoint)),
+                 options, progress);
+  // A tensor that is in none of the files: say where they are.
+  if (model.status().code() == StatusCode::kNotFound) return model.status().Annotate(folder);
+  return model;
 }
 
 }  // namespace birkhoff::runtime

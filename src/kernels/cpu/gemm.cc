@@ -117,15 +117,25 @@ void Dot(const WeightMatrix& w, std::int64_t first, const float* x, std::int64_t
   });
 }
 
-// All tokens for kRows rows of W: after the first four tokens the rows come from a cache.
-template <class Row, int kRows>
+// Rows of W and of x that share a pass.
+#if defined(__AVX2__)
+constexpr int kPassRows = 4;
+constexpr int kPassTokens = 4;
+#else
+constexpr int kPassRows =
+    1;  // arrays stay in memory anyhow, and unrolling them takes minutes to compile
+constexpr int kPassTokens = 1;
+#endif
+
+// All tokens for kRows rows of W: after the first kPassTokens the rows come from a cache.
+template <class Row, int kRows, int kTokens = kPassTokens>
 void DotAll(const WeightMatrix& w, std::int64_t first, const float* x, std::int64_t x_stride,
             std::int64_t tokens, float* y) {
-  for (; tokens >= 4; tokens -= 4, x += 4 * x_stride, y += 4 * kPanel)
-    Dot<Row, kRows, 4>(w, first, x, x_stride, y);
-  if (tokens == 3) Dot<Row, kRows, 3>(w, first, x, x_stride, y);
-  if (tokens == 2) Dot<Row, kRows, 2>(w, first, x, x_stride, y);
-  if (tokens == 1) Dot<Row, kRows, 1>(w, first, x, x_stride, y);
+  for (; tokens >= kTokens; tokens -= kTokens, x += kTokens * x_stride, y += kTokens * kPanel)
+    Dot<Row, kRows, kTokens>(w, first, x, x_stride, y);
+  if constexpr (kTokens > 1) {
+    if (tokens > 0) DotAll<Row, kRows, kTokens - 1>(w, first, x, x_stride, tokens, y);
+  }
 }
 
 template <class Row>
@@ -135,7 +145,8 @@ void MultiplyFew(const Rows& x, const WeightMatrix& w, std::int64_t first, std::
   for (std::int64_t i = 0; i < x.count; ++i)
     SplitRow(x, i, w.cols, 0, Runs(w.cols), split + i * stride);
   std::int64_t j = 0;
-  for (; j + 4 <= rows; j += 4) DotAll<Row, 4>(w, first + j, split, stride, x.count, y + j);
+  for (; j + kPassRows <= rows; j += kPassRows)
+    DotAll<Row, kPassRows>(w, first + j, split, stride, x.count, y + j);
   for (; j < rows; ++j) DotAll<Row, 1>(w, first + j, split, stride, x.count, y + j);
 }
 
