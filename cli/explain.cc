@@ -1,0 +1,133 @@
+// birkhoff explain: which kernel computes what, and why no other.
+#include "harness/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "birkhoff/device.h"
+#include "flags.h"
+#include "generation.h"
+#include "json_out.h"
+
+namespace birkhoff::cli {
+
+namespace {
+
+constexpr const char* kExamples =
+    R"(birkhoff explain rms_norm                          one op: its kernels and their refusals
+birkhoff explain linear --case '*mxfp4*' --isa avx2
+birkhoff explain --model DIR                       the graph, and every choice in it
+birkhoff explain --format dot | dot -Tsvg > graph.svg)";
+
+struct ExplainFlags {
+  ModelFlags model = {};
+  std::string op = {};
+  std::string case_name = {};
+  std::string format = "text";
+};
+
+std::string ToText(const harness::Choice& choice) {
+  std::string text =
+      fmt::format("{}  [{}] -> {}  ({})\n", choice.op, choice.problem, choice.kernel, choice.how);
+  std::size_t width = 0;
+  for (const harness::KernelRow& row : choice.table) width = std::max(width, row.kernel.size());
+  for (const harness::KernelRow& row : choice.table) {
+    text += fmt::format("  {:<{}}  {}\n", row.kernel, width,
+                        row.why_not.empty() ? "chosen" : row.why_not);
+  }
+  return text;
+}
+
+Json ToJson(const std::vector<harness::Choice>& choices) {
+  Json list = Json::array();
+  for (const harness::Choice& choice : choices) {
+    Json table = Json::array();
+    for (const harness::KernelRow& row : choice.table) {
+      Json entry = {{"kernel", row.kernel}};
+      if (!row.why_not.empty()) entry["why_not"] = row.why_not;
+      table.push_back(std::move(entry));
+    }
+    list.push_back({{"op", choice.op},
+                    {"problem", choice.problem},
+                    {"kernel", choice.kernel},
+                    {"how", choice.how},
+                    {"table", std::move(table)}});
+  }
+  return list;
+}
+
+Json ToJson(const harness::ExplainedGraph& graph) {
+  Json nodes = Json::array();
+  for (const harness::ExplainedNode& node : graph.nodes) {
+    nodes.push_back({{"op", node.op},
+                     {"operands", node.operands},
+                     {"results", node.results},
+                     {"types", node.types},
+                     {"attributes", node.attributes},
+                     {"label", node.label},
+                     {"kernel", node.kernel.empty() ? Json(nullptr) : Json(node.kernel)}});
+  }
+  return {{"graph", graph.name}, {"nodes", std::move(nodes)}, {"choices", ToJson(graph.choices)}};
+}
+
+std::string ToText(const harness::ExplainedGraph& graph) {
+  std::string text =
+      fmt::format("graph {}\n{}\nkernels of {}\n", graph.name, graph.text, graph.name);
+  for (const harness::Choice& choice : graph.choices) text += ToText(choice);
+  return text;
+}
+
+Result<Exit> ExplainOp(const ExplainFlags& flags) {
+  if (flags.format == "dot") {
+    return Status::InvalidArgument(
+        "--format dot: expected text or json for one op, a graph has dot");
+  }
+  Device device = HostDevice();
+  device.isa = std::min(device.isa, MaxIsa(flags.model.isa));
+  BK_ASSIGN_OR_RETURN(const std::vector<harness::Choice> choices,
+                      harness::ExplainOp(flags.op, flags.case_name, device));
+  if (flags.format == "json") {
+    PrintJson(ToJson(choices));
+    return Exit::kOk;
+  }
+  for (const harness::Choice& choice : choices) Emit(ToText(choice));
+  return Exit::kOk;
+}
+
+Result<Exit> ExplainModel(const ExplainFlags& flags) {
+  BK_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags.model));
+  Json json = Json::array();
+  for (const harness::ExplainedGraph& graph : harness::ExplainModel(*engine)) {
+    if (flags.format == "json") {
+      json.push_back(ToJson(graph));
+    } else {
+      Emit(flags.format == "dot" ? graph.dot : ToText(graph));
+    }
+  }
+  if (flags.format == "json") PrintJson(json);
+  return Exit::kOk;
+}
+
+}  // namespace
+
+void AddExplain(CLI::App& app, Action& chosen) {
+  auto f = std::make_shared<ExplainFlags>();
+  Flags flags(app, "explain",
+              "Show a model's graph, and for each op every kernel with its refusal.", kExamples);
+  flags.app().add_option("op", f->op, "explain the kernel table of this op instead of a model");
+  AddModelFlags(flags, f->model);
+  flags.Optional("--case", f->case_name, "PATTERN",
+                 "with an op: cases to decide (default: those of 'birkhoff bench ops')");
+  flags.Value("--format", f->format, "FORMAT", "text, dot (Graphviz) or json")
+      ->check(CLI::IsMember({"text", "dot", "json"}));
+  flags.app().callback(
+      [f, &chosen] { chosen = [f] { return f->op.empty() ? ExplainModel(*f) : ExplainOp(*f); }; });
+}
+
+}  // namespace birkhoff::cli

@@ -1,0 +1,126 @@
+#include "flags.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "log.h"
+#include "progress.h"
+
+namespace birkhoff::cli {
+
+namespace {
+
+std::string EnvironmentName(const std::string& flag) {
+  std::string name = "BIRKHOFF_";
+  for (char c : flag) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::string Indented(const std::string& lines) {
+  std::string out = "Examples:\n  ";
+  for (char c : lines) {
+    out += c;
+    if (c == '\n') out += "  ";
+  }
+  return out;
+}
+
+}  // namespace
+
+Flags::Flags(CLI::App& parent, const std::string& name, const std::string& summary,
+             const std::string& examples)
+    : app_(parent.add_subcommand(name, summary)) {
+  app_->fallthrough();
+  app_->footer(Indented(examples));
+}
+
+CLI::Option* Flags::Twin(CLI::Option* option) {
+  if (!option->get_lnames().empty()) {
+    option->envname(EnvironmentName(option->get_lnames().front()));
+  }
+  return option;
+}
+
+void AddModelFlag(Flags& flags, ModelFlags& m) {
+  flags.Optional("-m,--model", m.model, "DIR",
+                 "folder with config.json, *.safetensors and tokenizer.json "
+                 "(default: models/tiny-v4 of the source tree)");
+}
+
+void AddThreadsFlag(Flags& flags, int& threads) {
+  flags.Optional("-t,--threads", threads, "N", "threads (default: every CPU that may be used)")
+      ->check(CLI::Range(1, 4096));
+}
+
+void AddIsaFlag(Flags& flags, std::string& isa) {
+  flags.Value("--isa", isa, "ISA", "use no stronger instruction set: auto, generic, avx2, avx512")
+      ->check(CLI::IsMember({"auto", "generic", "avx2", "avx512"}));
+}
+
+void AddModelFlags(Flags& flags, ModelFlags& m) {
+  AddModelFlag(flags, m);
+  flags.Value("--precision", m.precision, "TYPE", "activations: bf16, or f32 for verification")
+      ->check(CLI::IsMember({"bf16", "f32"}));
+  AddThreadsFlag(flags, m.threads);
+  flags
+      .Optional("-c,--context", m.context, "TOKENS",
+                "longest sequence, in tokens (default: what the model's config says)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  AddIsaFlag(flags, m.isa);
+  flags.Switch("--no-draft", m.no_draft, "leave the draft (MTP) layer out of memory");
+}
+
+CpuIsa MaxIsa(const std::string& isa) {
+  if (isa == "generic") return CpuIsa::kGeneric;
+  if (isa == "avx2") return CpuIsa::kAvx2;
+  return CpuIsa::kAvx512;
+}
+
+Result<std::string> ModelFolder(const ModelFlags& m) {
+  std::error_code error;
+  if (!m.model.empty()) {
+    if (!std::filesystem::exists(m.model, error)) {
+      return Status::NotFound(
+          fmt::format("--model {}: expected a folder with config.json and *.safetensors, found "
+                      "nothing of that name",
+                      m.model));
+    }
+    return m.model;
+  }
+  std::string folder = BIRKHOFF_DEFAULT_MODEL;
+  if (!std::filesystem::exists(folder, error)) {
+    return Status::InvalidArgument(
+        "--model is missing: expected a folder with config.json and *.safetensors");
+  }
+  Log(LogLevel::kInfo, fmt::format("model: {} (choose another with --model)", folder));
+  return folder;
+}
+
+EngineOptions ToEngineOptions(const ModelFlags& m, const std::string& folder) {
+  EngineOptions options;
+  options.model = folder;
+  options.precision = m.precision == "f32" ? Precision::kF32 : Precision::kBF16;
+  options.threads = m.threads;
+  options.context = m.context;
+  options.draft = !m.no_draft;
+  options.max_isa = MaxIsa(m.isa);
+  return options;
+}
+
+Result<std::unique_ptr<Engine>> LoadEngine(const ModelFlags& m) {
+  BK_ASSIGN_OR_RETURN(const std::string folder, ModelFolder(m));
+  EngineOptions options = ToEngineOptions(m, folder);
+  ProgressBar bar;
+  options.progress = bar.Callback();
+  BK_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Load(options));
+  for (const std::string& note : engine->info().notes) Log(LogLevel::kWarn, note);
+  return engine;
+}
+
+}  // namespace birkhoff::cli

@@ -1,0 +1,61 @@
+#include "birkhoff/bandwidth.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/thread_pool.h"
+
+namespace birkhoff {
+
+namespace {
+
+using Line = std::uint64_t __attribute__((vector_size(64)));  // a cache line
+
+constexpr std::size_t kBytes = std::size_t{512} << 20;
+constexpr std::int64_t kLines = kBytes / sizeof(Line);
+constexpr std::int64_t kPieces = 256;  // 2 MiB each: one huge page
+constexpr std::int64_t kPieceLines = kLines / kPieces;
+
+std::uint64_t Sum(const Line* lines) {
+  Line even = {};
+  Line odd = {};
+  for (std::int64_t i = 0; i < kPieceLines; i += 2) {
+    even += lines[i];
+    odd += lines[i + 1];
+  }
+  even += odd;
+  return even[0] ^ even[1] ^ even[2] ^ even[3] ^ even[4] ^ even[5] ^ even[6] ^ even[7];
+}
+
+}  // namespace
+
+double MeasureReadBandwidth(int threads) {
+  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 0;
+  madvise(memory, kBytes, MADV_HUGEPAGE);  // fewer faults; without it the result is the same
+  ThreadPool pool(threads);
+  auto* lines = static_cast<Line*>(memory);
+  pool.ParallelFor(kPieces, 1, [&](std::int64_t begin, std::int64_t end, int) {
+    std::fill(lines + begin * kPieceLines, lines + end * kPieceLines, Line{1});
+  });
+  double best = 0;
+  for (int pass = 0; pass < 3; ++pass) {
+    std::uint64_t sums[kPieces] = {};
+    const auto start = std::chrono::steady_clock::now();
+    pool.ParallelFor(kPieces, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t p = begin; p < end; ++p) sums[p] = Sum(lines + p * kPieceLines);
+    });
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    // The sums are used, so that the reads cannot be left out.
+    const bool read = std::count(sums, sums + kPieces, sums[0]) == kPieces;
+    if (read) best = std::max(best, static_cast<double>(kBytes) / took.count() / 1e9);
+  }
+  munmap(memory, kBytes);
+  return best;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,35 @@
+// The time of every kernel on the benchmark cases of its op: what `birkhoff bench ops` runs.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "birkhoff/device.h"
+#include "birkhoff/status.h"
+#include "harness/suite.h"
+
+namespace birkhoff::harness {
+
+struct BenchOpsOptions {
+  std::string op = "*";  // patterns as in verify.h
+  std::string kernel = "*";
+  std::string case_name = "*";
+  Device device = {};
+  int threads = 0;
+  double seconds = 0.2;  // for each kernel and case
+};
+
+struct OpTiming {
+  std::string op = {};
+  std::string kernel = {};
+  std::string case_name = {};
+  TimeResult time = {};
+};
+
+// Tells on_timing of every kernel that does not refuse, in the order of ops, cases and kernels.
+//
+// Errors   kNotFound  nothing matches
+Status BenchOps(const BenchOpsOptions& options,
+                const std::function<void(const OpTiming& timing)>& on_timing);
+
+}  // namespace birkhoff::harness

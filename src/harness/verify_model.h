@@ -1,0 +1,54 @@
+// A checkpoint held against golden outputs of the published reference implementation: what
+// `birkhoff verify --model` runs.
+//
+// golden.safetensors has, for each prompt number i:
+//   i.ids [T] i32                                   the prompt
+//   i.logits_last [V] f32                           logits after its last token
+//   i.token_logprobs [T - 1] f32                    of the prompt's own next tokens
+//   i.top_ids [T, k] i32, i.top_logprobs [T, k] f32 the likeliest next tokens, natural log
+//   i.greedy [n] i32, i.greedy_margin [n] f32       greedy continuation; gap to the second choice
+//   i.streams [layers, T, hc, hidden] f32           residual streams after every layer
+//   i.mtp_top1 [T] i32, i.mtp_logits_last [V] f32   drafts for the token after the next
+// All but ids and logits_last are optional.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "birkhoff/engine.h"
+#include "birkhoff/status.h"
+
+namespace birkhoff::harness {
+
+// Bounds in f32: the goldens are exact, so only the order of sums differs.
+inline constexpr double kF32Bound = 1e-3;  // logits, log-probabilities, streams: absolute
+// A near-tie in the indexer selects another compressed entry, which moves the log-probabilities
+// after it. Such a prompt may have so many of them out of the bound, by no more than the factor.
+inline constexpr int kNearTieTokens = 1;
+inline constexpr double kNearTieFactor = 2;
+
+// Bounds in bf16, where every activation is rounded.
+inline constexpr double kBf16MeanLogprob = 0.02;  // nats, mean |difference| over a prompt
+inline constexpr double kBf16Margin = 0.25;       // first choices agree where the gap is wider
+inline constexpr double kBf16Perplexity = 0.005;  // relative, over all prompts
+
+// One figure of one prompt, or of all.
+struct GoldenCheck {
+  std::string prompt = {};  // "8", or "all"
+  std::string what = {};    // "token_logprobs"
+  double found = 0;         // largest difference, or number of disagreements
+  double bound = 0;
+  bool ok = false;
+  std::string note = {};  // where it departs, or which exception was made
+};
+
+// Loads the checkpoint with these options (precision decides the bounds) and checks every prompt.
+// on_check, if given, is told of each result as it comes.
+//
+// Errors   those of loading, and kInvalidArgument for goldens that are not as above
+using OnCheck = std::function<void(const GoldenCheck& check)>;
+Result<std::vector<GoldenCheck>> VerifyModel(const EngineOptions& options,
+                                             const std::string& golden, const OnCheck& on_check);
+
+}  // namespace birkhoff::harness
