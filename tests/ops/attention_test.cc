@@ -8,6 +8,7 @@
 #include "kernel_rows.h"
 #include "ops/defs.h"
 #include "ops/tables.h"
+#include "run_op.h"
 
 namespace birkhoff::ops {
 namespace {
@@ -167,6 +168,40 @@ TEST(Attention, ANaNKeyHarmsOnlyThoseThatSeeIt) {
 TEST(Attention, NoSequenceIsNoWork) {
   AttentionArgs args{.heads = 4, .dim = 16, .window = 5};
   RunEveryRow(AttentionKernels(), args, [] {});
+}
+
+// The op finds its operands and attributes where defs.h says: window only, with entries, and with
+// some of them selected.
+TEST(Attention, RunsAsAnOp) {
+  OneSequence s(16, 1, 2);
+  s.args.scale = 0;  // equal weights
+  s.SetPast(15, 3.0f);
+  s.SetKey(0, 5.0f);
+  s.AddEntries(4, 4);
+  for (std::int64_t w = 0; w < 4; ++w) s.SetEntry(w, static_cast<float>(w));
+  std::vector<std::int32_t> selected = {1, 3};
+
+  constexpr DType kF = DType::kF32;
+  constexpr std::int64_t kH = OneSequence::kHeads;
+  constexpr std::int64_t kD = OneSequence::kDim;
+  const std::vector<Operand> in = {
+      Tensor(s.q, kF, {1, kH, kD}),      Tensor(s.kv, kF, {1, kD}),
+      Tensor(s.ring, kF, {2, 4, kD}),    Tensor(s.sink, kF, {kH}),
+      Tensor(s.entries, kF, {2, 4, kD}), Tensor(selected, DType::kI32, {1, 2})};
+  const auto run = [&](std::size_t operands, std::int64_t ratio) {
+    RunOp(kAttention,
+          {{"window", std::int64_t{2}},
+           {"ratio", ratio},
+           {"max_entries", std::int64_t{ratio > 0 ? 4 : 0}},
+           {"scale", 0.0},
+           {"out", static_cast<std::int64_t>(kF)}},
+          {in.begin(), in.begin() + static_cast<std::ptrdiff_t>(operands)},
+          {Tensor(s.out, kF, {1, kH, kD})}, s.args.batch);
+    return s.out;
+  };
+  EXPECT_THAT(run(4, 0), Each(FloatNear((3 + 5) / 2.0f, 1e-6f)));
+  EXPECT_THAT(run(5, 4), Each(FloatNear((3 + 5 + 0 + 1 + 2 + 3) / 6.0f, 1e-6f)));
+  EXPECT_THAT(run(6, 4), Each(FloatNear((3 + 5 + 1 + 3) / 4.0f, 1e-6f)));
 }
 
 // ---- types

@@ -3,11 +3,13 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "kernel_rows.h"
 #include "ops/defs.h"
 #include "ops/tables.h"
+#include "run_op.h"
 
 namespace birkhoff::ops {
 namespace {
@@ -154,6 +156,35 @@ TEST(Compress, ANaNTokenHarmsOnlyTheEntriesThatPoolIt) {
         EXPECT_EQ(std::isnan(s.Entry(w)[0]), w == 1 || (overlap && w == 2)) << w;
     });
   }
+}
+
+TEST(Compress, RunsAsAnOp) {
+  OneSequence s(9, 4, true);
+  for (std::size_t i = 0; i < s.k.size(); ++i) {
+    s.k[i] = std::sin(static_cast<float>(i));
+    s.g[i] = std::cos(static_cast<float>(i));
+  }
+  s.ape[3] = s.norm[2] = 0.5f;
+  s.args.pairs = 2;
+  s.args.precise = true;
+  s.args.eps = 1e-3f;
+  ThreadPool pool(1);
+  RunRow(CompressKernels().back(), s.args, pool);
+  const auto entries = std::exchange(s.entries, std::vector<float>(s.entries.size(), kNaN));
+  const auto k_ring = std::exchange(s.k_ring, std::vector<float>(s.k_ring.size(), kNaN));
+  const auto z_ring = std::exchange(s.z_ring, std::vector<float>(s.z_ring.size(), kNaN));
+
+  constexpr DType kF = DType::kF32;
+  const std::vector<Operand> states = {Tensor(s.k_ring, kF, {2, 8, 8}),
+                                       Tensor(s.z_ring, kF, {2, 8, 8}),
+                                       Tensor(s.entries, kF, {2, OneSequence::kEntries, 4})};
+  RunOp(kCompress, {{"overlap", true}, {"precise", true}, {"eps", 1e-3}},
+        {Tensor(s.k, kF, {9, 8}), Tensor(s.g, kF, {9, 8}), Tensor(s.ape, kF, {4, 8}),
+         Tensor(s.norm, kF, {4}), Tensor(s.frequency, kF, {2}), states[0], states[1], states[2]},
+        states, s.args.batch);
+  EXPECT_THAT(s.entries, testing::Pointwise(testing::NanSensitiveFloatNear(1e-5f), entries));
+  EXPECT_THAT(s.k_ring, testing::Pointwise(testing::NanSensitiveFloatEq(), k_ring));
+  EXPECT_THAT(s.z_ring, testing::Pointwise(testing::NanSensitiveFloatEq(), z_ring));
 }
 
 TEST(CompressTypes, ResultsAreTheStatesAndReplaceThem) {

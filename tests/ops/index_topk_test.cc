@@ -7,6 +7,7 @@
 #include "kernel_rows.h"
 #include "ops/defs.h"
 #include "ops/tables.h"
+#include "run_op.h"
 
 namespace birkhoff::ops {
 namespace {
@@ -87,6 +88,26 @@ TEST(IndexTopk, OneOfMany) {
   std::vector<float> keys(5000, 1.0f);
   keys[4321] = 1.0f + 0x1p-23f;
   OneQuery(keys, 1).Expect(ElementsAre(4321));
+}
+
+// Two heads of two channels at position 11, ratio 4: three entries with the scores 1, -1 and 6.
+TEST(IndexTopk, RunsAsAnOp) {
+  std::vector<float> q = {1, 0, 0, 2};
+  std::vector<float> weight = {2, -1};
+  std::vector<float> keys = {2, 1, 0, 1, 6, 0, kNaN, kNaN};
+  std::vector<std::int32_t> selected(2);
+  const std::int32_t begin[] = {0, 1};
+  const std::int32_t slot = 0;
+  const std::int64_t past = 11;
+  RunOp(kIndexTopk,
+        {{"ratio", std::int64_t{4}},
+         {"topk", std::int64_t{2}},
+         {"max_entries", std::int64_t{4}},
+         {"scale", 0.5}},
+        {Tensor(q, DType::kF32, {1, 2, 2}), Tensor(weight, DType::kF32, {1, 2}),
+         Tensor(keys, DType::kF32, {1, 4, 2})},
+        {Tensor(selected, DType::kI32, {1, 2})}, {1, begin, &slot, &past});
+  EXPECT_THAT(selected, ElementsAre(0, 2));
 }
 
 TEST(IndexTopkTypes, ResultHasOneRowOfEntriesPerToken) {

@@ -7,6 +7,7 @@
 #include "kernel_rows.h"
 #include "ops/defs.h"
 #include "ops/tables.h"
+#include "run_op.h"
 
 namespace birkhoff::ops {
 namespace {
@@ -35,6 +36,17 @@ TEST(KvWrite, KeepsTheLastTokensOfEachSequence) {
     // Positions 4 ... 7 are the tokens 3 ... 6; position 9 is row 1.
     EXPECT_THAT(ring, ElementsAre(-1, 7, -1, -1, -1, -1, -1, -1, 3, 4, 5, 6));
   });
+}
+
+TEST(KvWrite, RunsAsAnOp) {
+  std::vector<float> kv = {1, 2, 3, 4};  // two tokens from position 4 at slot 1, rows of two
+  std::vector<float> ring(2 * 3 * 2);
+  const std::int32_t begin[] = {0, 2};
+  const std::int32_t slot = 1;
+  const std::int64_t past = 4;
+  const Operand state = Tensor(ring, DType::kF32, {2, 3, 2});
+  RunOp(kKvWrite, {}, {Tensor(kv, DType::kF32, {2, 2}), state}, {state}, {1, begin, &slot, &past});
+  EXPECT_THAT(ring, ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4));
 }
 
 TEST(KvWriteTypes, ResultIsTheRingAndReplacesIt) {

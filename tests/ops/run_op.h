@@ -24,8 +24,8 @@ Operand Tensor(std::vector<T>& data, DType dtype, std::initializer_list<std::int
 }
 
 inline void RunOp(const OpDef& op, const Attributes& attributes, std::vector<Operand> in,
-                  std::vector<Operand> out) {
-  const Call call{.in = in, .out = out, .batch = {}};
+                  std::vector<Operand> out, const SequenceBatch& batch = {}) {
+  const Call call{.in = in, .out = out, .batch = batch};
   ThreadPool pool(1);
   auto prepared = op.prepare(attributes, call, {.device = &HostDevice()});
   ASSERT_TRUE(prepared.ok()) << prepared.status().message();
