@@ -11,7 +11,8 @@ namespace birkhoff::cpu::BK_ISA {
 // takes whole blocks, else the threads share the slices of one block after another. The split is
 // invisible in the bits: both calls depend on nothing but the block's own tokens.
 template <class Slice, class Finish>
-void ForTokenBlocks(ThreadPool& pool, std::int64_t tokens, Slice slice, Finish finish) {
+void ForTokenBlocks(ThreadPool& pool, const MhcProjection& p, std::int64_t tokens, Slice slice,
+                    Finish finish) {
   const std::int64_t blocks = (tokens + kMhcBlock - 1) / kMhcBlock;
   const auto count = [&](std::int64_t first) {
     return static_cast<int>(tokens - first < kMhcBlock ? tokens - first : kMhcBlock);
@@ -27,9 +28,12 @@ void ForTokenBlocks(ThreadPool& pool, std::int64_t tokens, Slice slice, Finish f
     });
     return;
   }
+  // About 8 us of multiply-adds; below that handing over a slice costs more than it saves.
+  const std::int64_t work = p.rows * p.hc * p.hidden * count(0);
+  const std::int64_t grain = work < 65536 ? kMhcSlices : 1;
   MhcPartial partials[kMhcSlices];
   for (std::int64_t first = 0; first < tokens; first += kMhcBlock) {
-    pool.ParallelFor(kMhcSlices, 1, [&](std::int64_t begin, std::int64_t end, int) {
+    pool.ParallelFor(kMhcSlices, grain, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t s = begin; s < end; ++s) {
         slice(first, count(first), static_cast<int>(s), &partials[s]);
       }

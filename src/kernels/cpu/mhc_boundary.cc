@@ -24,7 +24,7 @@ void Boundary(const MhcBoundaryArgs& a, ThreadPool& pool) {
                             .width = a.hidden,
                             .eps = a.norm_eps};
   ForTokenBlocks(
-      pool, a.tokens,
+      pool, p, a.tokens,
       [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
         const MhcColumns c = SliceColumns(a.hidden, s);
         for (std::int64_t t = first; t < first + tokens; ++t) {

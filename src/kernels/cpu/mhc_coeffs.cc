@@ -13,7 +13,7 @@ void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
                            a.hidden};
   WithStreams(a.hc, [&]<int n>() {
     ForTokenBlocks(
-        *exec.pool, a.tokens,
+        *exec.pool, p, a.tokens,
         [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
           ProjectSlice(p, first, tokens, s, partial);
         },

@@ -12,7 +12,7 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
   const MhcProjection p = {a.streams, a.type == DType::kBF16, a.fn, hc, hc, a.hidden};
   WithStreams(a.hc, [&]<int n>() {
     ForTokenBlocks(
-        *exec.pool, a.tokens,
+        *exec.pool, p, a.tokens,
         [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
           ProjectSlice(p, first, tokens, s, partial);
         },
