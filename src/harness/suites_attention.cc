@@ -163,7 +163,8 @@ Magnitude FillAttentionState(Buffers& buffers, const AttentionShape& s, const At
 
 // With A >= scale |q| |key| (Cauchy-Schwarz) and n keys: a score is off by at most (D/16 + 6) u A,
 // its distance to the maximum by a rounding of 2 A more, its exponential by 2 u; so P by twice the
-// sum of these and the n additions of the denominator; the weighted sum adds n roundings.
+// sum of these and the n + 1 additions of the denominator. The weighted sum adds n roundings, its
+// normalisation three.
 Problem<AttentionArgs> MakeAttention(const AttentionShape& s) {
   Problem<AttentionArgs> p;
   p.buffers = std::make_shared<Buffers>(static_cast<std::uint64_t>(s.heads * 8191 + s.dim));
@@ -205,7 +206,7 @@ Problem<AttentionArgs> MakeAttention(const AttentionShape& s) {
   const double score = std::max<double>(a.scale * queries.row * keys.row, sinks.element);
   const double n = static_cast<double>(s.window + VisibleEntries(s, longest));
   const double weight = (static_cast<double>(s.dim) / 16 + 8) * score + 2;
-  const double error = keys.element * kF32Eps * (2 * weight + 2 * n + 4);
+  const double error = keys.element * kF32Eps * (2 * weight + 2 * n + 6);
   p.outputs = {{"out", a.out, s.out, tokens * s.heads * s.dim, [=](std::int64_t, double expected) {
                   return error + 2 * HalfUlp(s.out) * std::abs(expected);
                 }}};

@@ -21,7 +21,7 @@ namespace birkhoff {
 //          elements l, l + 16, ..., those beyond D counting as products of +0; then the tree of
 //          simd.h; then times scale. With e_i = Exp(s_i - M): num = fma(e_i, key_i, num) per
 //          channel and den = den + e_i, both from +0 in the order above; den + Exp(sink - M) last;
-//          out = num / den, one rounding to out_type. M passes over NaNs. Bits depend on the
+//          out = num * (1 / den), one rounding to out_type. M passes over NaNs. Bits depend on the
 //          sequence's own tokens and position alone, not on which of them are in this step.
 // Order    reads the state before KvWrite of this step; entries closed by tokens of this step must
 //          be there already.

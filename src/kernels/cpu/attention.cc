@@ -74,9 +74,9 @@ struct Keys {
   }
 };
 
-// scores[key, head] becomes exp(scale * score - M); sums[head] the denominator.
+// scores[key, head] becomes exp(scale * score - M); factors[head] is what normalises their sum.
 void Softmax(const float* sink, std::int64_t heads, float scale, std::int64_t keys,
-             std::int64_t stride, float* scores, float* sums) {
+             std::int64_t stride, float* scores, float* factors) {
   for (std::int64_t h = 0; h < heads; h += 16) {
     const F32x16 s = LoadN(sink + h, heads - h < 16 ? static_cast<int>(heads - h) : 16);
     F32x16 top = s;
@@ -93,7 +93,7 @@ void Softmax(const float* sink, std::int64_t heads, float scale, std::int64_t ke
       sum = Add(sum, e);
       Store(row, e);
     }
-    Store(sums + h, Add(sum, Exp(Sub(s, top))));
+    Store(factors + h, Div(Set(1.0f), Add(sum, Exp(Sub(s, top)))));
   }
 }
 
@@ -135,24 +135,22 @@ void AddBlock(const float* p, const Layout& layout, std::int64_t heads, const fl
   constexpr int kH = 2;
   constexpr int kC = 2;
 #endif
-  std::int64_t c = 0;
-  for (; c + 16 * kC <= layout.dim; c += 16 * kC) {
-    for (std::int64_t h = 0; h < heads; h += kH)
-      WeightedSum<kH, kC>(p + h, layout.heads, rows + c, n, layout.dim, sums + h * layout.dim + c);
-  }
-  for (; c < layout.dim; c += 16) {
-    for (std::int64_t h = 0; h < heads; h += kH)
-      WeightedSum<kH, 1>(p + h, layout.heads, rows + c, n, layout.dim, sums + h * layout.dim + c);
+  for (std::int64_t h = 0; h < heads; h += kH) {
+    float* v = sums + h * layout.dim;
+    std::int64_t c = 0;
+    for (; c + 16 * kC <= layout.dim; c += 16 * kC)
+      WeightedSum<kH, kC>(p + h, layout.heads, rows + c, n, layout.dim, v + c);
+    for (; c < layout.dim; c += 16)
+      WeightedSum<kH, 1>(p + h, layout.heads, rows + c, n, layout.dim, v + c);
   }
 }
 
-void WriteHead(const AttentionArgs& a, std::int64_t at, const float* v, float sum) {
+void WriteHead(const AttentionArgs& a, std::int64_t at, const float* v, float factor) {
   const bool bf16 = a.out_type == DType::kBF16;
-  const F32x16 divisor = Set(sum);
+  const F32x16 f = Set(factor);
   std::int64_t i = 0;
-  for (; i + 16 <= a.dim; i += 16) StoreAs(a.out, bf16, at + i, Div(Load(v + i), divisor));
-  if (i < a.dim)
-    StoreAsN(a.out, bf16, at + i, Div(Load(v + i), divisor), static_cast<int>(a.dim - i));
+  for (; i + 16 <= a.dim; i += 16) StoreAs(a.out, bf16, at + i, Mul(Load(v + i), f));
+  if (i < a.dim) StoreAsN(a.out, bf16, at + i, Mul(Load(v + i), f), static_cast<int>(a.dim - i));
 }
 
 // Heads [head, head + heads) of a token.
@@ -161,8 +159,8 @@ void Attend(const AttentionArgs& a, std::int64_t token, std::int64_t head, std::
   float* q = scratch;
   float* sums = q + layout.heads * layout.dim;
   float* rows = sums + layout.heads * layout.dim;
-  float* denominators = rows + kBlock * layout.dim;
-  float* scores = denominators + layout.heads;
+  float* factors = rows + kBlock * layout.dim;
+  float* scores = factors + layout.heads;
   const std::int64_t tiled = RoundUp(heads, kTileRows);
   const std::int64_t at = (token * a.heads + head) * a.dim;
   for (std::int64_t h = 0; h < heads; ++h)
@@ -175,7 +173,7 @@ void Attend(const AttentionArgs& a, std::int64_t token, std::int64_t head, std::
     DotTiles(rows, RoundUp(n, kTileRows), q, tiled, layout.dim, scores + k * layout.heads,
              layout.heads);
   }
-  Softmax(a.sink + head, heads, a.scale, keys.count, layout.heads, scores, denominators);
+  Softmax(a.sink + head, heads, a.scale, keys.count, layout.heads, scores, factors);
 
   for (std::int64_t i = 0; i < tiled * layout.dim; i += 16) Store(sums + i, Zero());
   for (std::int64_t k = 0; k < keys.count; k += kBlock) {
@@ -184,7 +182,7 @@ void Attend(const AttentionArgs& a, std::int64_t token, std::int64_t head, std::
     AddBlock(scores + k * layout.heads, layout, tiled, rows, n, sums);
   }
   for (std::int64_t h = 0; h < heads; ++h)
-    WriteHead(a, at + h * a.dim, sums + h * layout.dim, denominators[h]);
+    WriteHead(a, at + h * a.dim, sums + h * layout.dim, factors[h]);
 }
 
 }  // namespace
