@@ -42,7 +42,7 @@ struct AttentionArgs {
   std::int64_t dim = 0;
   std::int64_t window = 0;
   std::int64_t ratio = 0;
-  std::int64_t topk = 0;
+  std::int64_t topk = 0;         // 0 without `selected`
   std::int64_t max_entries = 0;  // upper bound of visible entries, for scratch
   float scale = 1;
 };

@@ -31,7 +31,7 @@ struct Layout {
         keys(RoundUp(a.window + Entries(a, a.max_entries), kBlock)) {}
 
   static std::int64_t Entries(const AttentionArgs& a, std::int64_t visible) {
-    return a.selected != nullptr && visible > a.topk ? a.topk : visible;
+    return a.topk > 0 && visible > a.topk ? a.topk : visible;
   }
   std::int64_t floats() const { return (2 * heads + kBlock) * dim + (keys + 1) * heads; }
 };
