@@ -183,6 +183,77 @@ TEST(MhcCoeffs, MixesHaveFullPrecision) {
   });
 }
 
+// One row of a projection in the tree of class "f32", written out: eight lanes for each of sixteen
+// slices of 32-column chunks.
+template <class Term>
+float InTree(const MhcProblem& p, std::int64_t streams, Term fma_term) {
+  const std::int64_t chunks = (p.hidden + 31) / 32;
+  float slices[16];
+  for (std::int64_t s = 0; s < 16; ++s) {
+    float lane[8] = {};
+    for (std::int64_t chunk = s * chunks / 16; chunk < (s + 1) * chunks / 16; ++chunk) {
+      for (std::int64_t j = 0; j < streams; ++j) {
+        for (std::int64_t c = 32 * chunk; c < std::min(32 * chunk + 32, p.hidden); ++c) {
+          lane[c % 8] = fma_term(j * p.hidden + c, lane[c % 8]);
+        }
+      }
+    }
+    slices[s] =
+        ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+  }
+  for (int step = 1; step < 16; step *= 2) {
+    for (int i = 0; i < 16; i += 2 * step) slices[i] = slices[i] + slices[i + step];
+  }
+  return slices[0];
+}
+
+// m scale + base of one row of the only token.
+float Logit(const MhcProblem& p, std::int64_t row) {
+  const std::int64_t k = p.hc * p.hidden;
+  const float dot = InTree(p, p.hc, [&](std::int64_t i, float sum) {
+    return std::fma(p.fn[static_cast<std::size_t>(row * k + i)], p.streams.Get(i), sum);
+  });
+  float squares[4];
+  for (std::int64_t j = 0; j < 4; ++j) {
+    squares[j] = InTree(p, 1, [&](std::int64_t c, float sum) {
+      const float x = p.streams.Get(j * p.hidden + c);
+      return std::fma(x, x, sum);
+    });
+  }
+  const float mean =
+      ((squares[0] + squares[1]) + (squares[2] + squares[3])) / static_cast<float>(k);
+  const float rs = 1.0f / std::sqrt(mean + p.constants.rms_eps);
+  const float scale = p.scale[static_cast<std::size_t>(row < p.hc ? 0 : row < 2 * p.hc ? 1 : 2)];
+  return (dot * rs) * scale + p.base[static_cast<std::size_t>(row)];
+}
+
+// Logits taken from the written tree and fed through base give the same bits as the projection. The
+// large scale makes every bit of a mix count.
+TEST(MhcCoeffs, ProjectsInTheWrittenTree) {
+  for (const std::int64_t hidden : {5, 160, 1030}) {
+    MhcProblem p(1, 4, hidden, DType::kBF16);
+    std::fill(p.scale.begin(), p.scale.end(), 64.0f);
+    MhcProblem fed = p;
+    std::fill(fed.fn.begin(), fed.fn.end(), 0.0f);
+    for (std::int64_t r = 0; r < 24; ++r) {
+      // Near zero, where the sigmoid is steep.
+      p.base[static_cast<std::size_t>(r)] = 0;
+      p.base[static_cast<std::size_t>(r)] = 1 - std::round(Logit(p, r));
+      fed.base[static_cast<std::size_t>(r)] = Logit(p, r);
+    }
+    ThreadPool pool(1);
+    for (const Kernel<MhcCoeffsArgs>& row : MhcCoeffsKernels()) {
+      if (row.bits != "mhc f32" || row.refuses(p.Coeffs(), HostDevice())) continue;
+      SCOPED_TRACE(std::string(row.name));
+      RunRow(row, p.Coeffs(), pool);
+      RunRow(row, fed.Coeffs(), pool);
+      EXPECT_EQ(p.pre, fed.pre);
+      EXPECT_EQ(p.post, fed.post);
+      EXPECT_EQ(p.comb, fed.comb);
+    }
+  }
+}
+
 // Sums of squares that overflow, vanish or are denormal.
 TEST(MhcCoeffs, ExtremeStreams) {
   for (const float magnitude : {1e18f, 1e30f, 0.0f, 1e-40f}) {
