@@ -232,7 +232,7 @@ void AddBenchModel(CLI::App& bench, Action& chosen) {
 
 void AddBench(CLI::App& app, Action& chosen) {
   CLI::App* bench = app.add_subcommand("bench", "Measure speed against what the machine can do.");
-  bench->require_subcommand(1);
+  bench->require_subcommand(0, 1);
   bench->fallthrough();
   AddBenchOps(*bench, chosen);
   AddBenchModel(*bench, chosen);

@@ -32,9 +32,17 @@ struct ExplainFlags {
   std::string format = "text";
 };
 
+std::string Problem(const harness::Choice& choice) {
+  if (choice.cases.empty()) {
+    return fmt::format("{} node{}", choice.nodes, choice.nodes == 1 ? "" : "s");
+  }
+  const std::size_t more = choice.cases.size() - 1;
+  return choice.cases.front() + (more > 0 ? fmt::format(", {} more", more) : "");
+}
+
 std::string ToText(const harness::Choice& choice) {
   std::string text =
-      fmt::format("{}  [{}] -> {}  ({})\n", choice.op, choice.problem, choice.kernel, choice.how);
+      fmt::format("{}  [{}] -> {}  ({})\n", choice.op, Problem(choice), choice.kernel, choice.how);
   std::size_t width = 0;
   for (const harness::KernelRow& row : choice.table) width = std::max(width, row.kernel.size());
   for (const harness::KernelRow& row : choice.table) {
@@ -53,11 +61,13 @@ Json ToJson(const std::vector<harness::Choice>& choices) {
       if (!row.why_not.empty()) entry["why_not"] = row.why_not;
       table.push_back(std::move(entry));
     }
-    list.push_back({{"op", choice.op},
-                    {"problem", choice.problem},
-                    {"kernel", choice.kernel},
-                    {"how", choice.how},
-                    {"table", std::move(table)}});
+    Json entry = {{"op", choice.op},
+                  {"kernel", choice.kernel},
+                  {"how", choice.how},
+                  {"table", std::move(table)}};
+    if (choice.nodes > 0) entry["nodes"] = choice.nodes;
+    if (!choice.cases.empty()) entry["cases"] = choice.cases;
+    list.push_back(std::move(entry));
   }
   return list;
 }

@@ -88,8 +88,8 @@ void PrintTensors(const std::vector<harness::TensorInfo>& tensors) {
     table.Row({t.name, t.dtype, t.shape, fmt::format("{}", t.bytes), t.file});
     bytes += t.bytes;
   }
-  fmt::print("{}{} tensors, {}\n", table.ToString(), tensors.size(),
-             Bytes(static_cast<double>(bytes)));
+  fmt::print("{}{} tensor{}, {}\n", table.ToString(), tensors.size(),
+             tensors.size() == 1 ? "" : "s", Bytes(static_cast<double>(bytes)));
 }
 
 void PrintTypes(const std::vector<harness::TensorInfo>& tensors) {

@@ -47,7 +47,7 @@ int Main(int argc, char** argv) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.footer(kFooter);
   app.set_version_flag("--version", "birkhoff " BIRKHOFF_VERSION, "print the version and exit");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none is refused below: a misspelt one is then named
 
   std::string log_level = "info";
   app.add_option("--log-level", log_level, "what stderr tells: error, warn, info or debug")
@@ -72,6 +72,10 @@ int Main(int argc, char** argv) {
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
     return Fail(Status::InvalidArgument(std::string(error.what()) + " (see '" +
+                                        CommandLineSoFar(app) + " --help')"));
+  }
+  if (!chosen) {
+    return Fail(Status::InvalidArgument("expected a subcommand, found none (see '" +
                                         CommandLineSoFar(app) + " --help')"));
   }
   SetLogLimit(ParseLogLevel(log_level));

@@ -59,7 +59,6 @@ ExplainedGraph Explain(std::string name, const graph::Plan& plan) {
   const graph::Graph& graph = plan.graph();
   ExplainedGraph explained = {
       .name = std::move(name), .text = graph::ToText(graph), .dot = graph::ToDot(graph)};
-  std::vector<int> count;  // [choices]
   for (int n = 0; n < static_cast<int>(graph.nodes.size()); ++n) {
     graph::NodeSummary summary = graph::Summarise(graph, n);
     ExplainedNode node = {.text = graph::ToText(graph, n),
@@ -75,16 +74,10 @@ ExplainedGraph Explain(std::string name, const graph::Plan& plan) {
       const auto same = std::find_if(explained.choices.begin(), explained.choices.end(),
                                      [&](const Choice& c) { return SameDecision(c, choice); });
       const auto at = static_cast<std::size_t>(same - explained.choices.begin());
-      if (same == explained.choices.end()) {
-        explained.choices.push_back(std::move(choice));
-        count.push_back(0);
-      }
-      ++count[at];
+      if (same == explained.choices.end()) explained.choices.push_back(std::move(choice));
+      ++explained.choices[at].nodes;
     }
     explained.nodes.push_back(std::move(node));
-  }
-  for (std::size_t i = 0; i < count.size(); ++i) {
-    explained.choices[i].problem = fmt::format("{} node{}", count[i], count[i] == 1 ? "" : "s");
   }
   return explained;
 }
@@ -105,12 +98,8 @@ Result<std::vector<Choice>> ExplainOp(const std::string& op, const std::string& 
     const auto same = std::find_if(choices.begin(), choices.end(), [&](const Choice& other) {
       return SameDecision(other, choice);
     });
-    if (same != choices.end()) {
-      same->problem += "; " + suite->case_name(c);
-      continue;
-    }
-    choice.problem = suite->case_name(c);
-    choices.push_back(std::move(choice));
+    Choice& decided = same != choices.end() ? *same : choices.emplace_back(std::move(choice));
+    decided.cases.push_back(suite->case_name(c));
   }
   if (choices.empty()) {
     return Status::NotFound(fmt::format("no case of {} matches '{}'; cases: {}", op, case_name,

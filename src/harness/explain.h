@@ -18,9 +18,10 @@ struct KernelRow {
 // An op's kernel table, best first, as it decides one problem.
 struct Choice {
   std::string op = {};
-  std::string problem = {};  // the case, or how many nodes of a graph
-  std::string kernel = {};   // chosen
-  std::string how = {};      // "first that accepts", "forced"
+  std::vector<std::string> cases = {};  // that are decided so; of a suite
+  int nodes = 0;                        // that are decided so; of a graph
+  std::string kernel = {};              // chosen
+  std::string how = {};                 // "first that accepts", "forced"
   std::vector<KernelRow> table = {};
 };
 

@@ -1,0 +1,136 @@
+// inspect, explain, verify and bench: what is inside.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "birkhoff.h"
+
+namespace birkhoff::cli {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kModel = BIRKHOFF_SOURCE_DIR "/models/tiny-v4";
+
+TEST(Inspect, ListsTensorsConfigAndMemory) {
+  const json j = Birkhoff("inspect --json").json();
+  EXPECT_EQ(j["model"]["type"], "deepseek_v4");
+  EXPECT_EQ(j["config"]["hidden_size"], 256);
+  EXPECT_GT(j["tensors"].size(), 100u);
+  EXPECT_GT(j["memory"]["graphs"][0]["arena_bytes"].get<std::int64_t>(), 0);
+  EXPECT_GT(j["memory"]["graphs"][0]["state_bytes_per_sequence"].get<std::int64_t>(), 0);
+  EXPECT_THAT(Birkhoff("inspect").out, HasSubstr("trunk arena"));
+}
+
+TEST(Inspect, FiltersTensors) {
+  const Outcome o = Birkhoff("inspect --tensors 'layers.0.attn_norm*' --json");
+  ASSERT_EQ(o.json()["tensors"].size(), 1u) << o.out;
+  EXPECT_EQ(o.json()["tensors"][0]["shape"], json({256}));
+  EXPECT_EQ(Birkhoff("inspect --tensors 'nothing*'").exit_code, 2);
+}
+
+TEST(Explain, ShowsTheTableOfAnOp) {
+  const Outcome o = Birkhoff("explain rms_norm --isa generic");
+  EXPECT_EQ(o.exit_code, 0);
+  EXPECT_THAT(o.out, HasSubstr("needs avx512"));
+  EXPECT_THAT(o.out, HasSubstr("chosen"));
+  EXPECT_THAT(Birkhoff("explain nonsense").err, HasSubstr("rms_norm"));
+}
+
+TEST(Explain, ShowsGraphs) {
+  EXPECT_THAT(Birkhoff("explain --format dot --no-draft").out, StartsWith("digraph"));
+  EXPECT_THAT(Birkhoff("explain").out, HasSubstr("kernels of draft"));
+  const json j = Birkhoff("explain --format json").json();
+  ASSERT_EQ(j.size(), 2u);
+  EXPECT_EQ(j[0]["graph"], "trunk");
+  EXPECT_GT(j[0]["nodes"].size(), 100u);
+  EXPECT_FALSE(j[0]["choices"][0]["table"].empty());
+}
+
+TEST(Verify, HoldsKernelsAgainstTheirDefinitions) {
+  const json j = Birkhoff("verify --op rms_norm --json --all").json();
+  EXPECT_EQ(j["ok"], true);
+  EXPECT_FALSE(j["kernels"].empty());
+  EXPECT_FALSE(j["cases"].empty());
+  EXPECT_THAT(Birkhoff("verify --op rms_norm").out, HasSubstr("worst/bound"));
+  EXPECT_THAT(Birkhoff("verify --op nonsense").err, HasSubstr("rms_norm"));
+}
+
+TEST(Verify, ListsRefusals) {
+  const Outcome o = Birkhoff("verify --op rms_norm --isa generic");
+  EXPECT_EQ(o.exit_code, 0);
+  EXPECT_THAT(o.out, HasSubstr("refused: needs avx512"));
+}
+
+// A golden.safetensors with one prompt of one token.
+std::string Golden(std::int32_t id, const std::vector<float>& logits) {
+  const std::size_t end = 4 + logits.size() * sizeof(float);
+  const json header = {
+      {"0.ids", {{"dtype", "I32"}, {"shape", {1}}, {"data_offsets", {0, 4}}}},
+      {"0.logits_last",
+       {{"dtype", "F32"}, {"shape", {logits.size()}}, {"data_offsets", {4, end}}}}};
+  const std::string text = header.dump();
+  const std::uint64_t length = text.size();
+  std::string file(reinterpret_cast<const char*>(&length), sizeof(length));
+  file += text;
+  file.append(reinterpret_cast<const char*>(&id), sizeof(id));
+  file.append(reinterpret_cast<const char*>(logits.data()), logits.size() * sizeof(float));
+  return file;
+}
+
+TEST(Verify, HoldsACheckpointAgainstItsGoldens) {
+  std::vector<float> logits =
+      Birkhoff("score --ids 7 --logits --precision f32").json()["logits_last"];
+  const std::string path = WriteTemporary("golden", Golden(7, logits));
+  const std::string command = "verify --precision f32 --json --golden " + path;
+  const Outcome same = Birkhoff(command);
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_EQ(same.json()["ok"], true);
+
+  logits[100] += 0.002f;
+  WriteTemporary("golden", Golden(7, logits));
+  const Outcome different = Birkhoff(command);
+  EXPECT_EQ(different.exit_code, 1) << different.err;
+  EXPECT_EQ(different.json()["ok"], false);
+  EXPECT_THAT(different.json()["f32"][0]["note"].get<std::string>(), HasSubstr("worst at 100"));
+
+  logits.pop_back();
+  WriteTemporary("golden", Golden(7, logits));
+  EXPECT_EQ(Birkhoff(command).exit_code, 1);
+  WriteTemporary("golden", "not a safetensors file");
+  EXPECT_EQ(Birkhoff(command).exit_code, 2);
+  std::remove(path.c_str());
+}
+
+TEST(Bench, TimesOps) {
+  const Outcome o = Birkhoff("bench ops --op rms_norm --seconds 0.001 --json");
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  const json j = json::parse(o.out.substr(0, o.out.find('\n')));
+  EXPECT_EQ(j["op"], "rms_norm");
+  EXPECT_GT(j["us"].get<double>(), 0);
+  EXPECT_GT(j["pct_bandwidth"].get<double>(), 0);
+  EXPECT_EQ(Birkhoff("bench ops --op nonsense").exit_code, 2);
+}
+
+TEST(Bench, TimesModels) {
+  const std::string dummy = std::string("bench model --dummy ") + kModel + "/config.json ";
+  const json j = Birkhoff(dummy +
+                          "--weights bf16 --prompt-tokens 8 --decode-tokens 4 "
+                          "--repetitions 2 --context 64 --profile --json")
+                     .json();
+  EXPECT_GT(j["prefill_tokens_per_s"]["median"].get<double>(), 0);
+  EXPECT_GT(j["decode_tokens_per_s"]["median"].get<double>(), 0);
+  EXPECT_GT(j["decode_fraction"].get<double>(), 0);
+  EXPECT_GT(j["prefill_fraction"].get<double>(), 0);
+  EXPECT_FALSE(j["ops"].empty());
+  EXPECT_EQ(Birkhoff(dummy + "--context 4").exit_code, 2);
+}
+
+}  // namespace
+}  // namespace birkhoff::cli

@@ -1,0 +1,89 @@
+// What every subcommand promises: help, errors in one line, exit codes, environment twins.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+
+#include "birkhoff.h"
+
+namespace birkhoff::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+void ExpectOneLineError(const Outcome& o, const std::string& part) {
+  EXPECT_EQ(o.exit_code, 2) << o.err;
+  EXPECT_EQ(o.out, "");
+  EXPECT_THAT(o.err, StartsWith("birkhoff: error: "));
+  EXPECT_THAT(o.err, HasSubstr(part));
+  EXPECT_EQ(std::count(o.err.begin(), o.err.end(), '\n'), 1) << o.err;
+}
+
+class Help : public testing::TestWithParam<const char*> {};
+
+TEST_P(Help, TeachesWithExamplesAndFitsAPage) {
+  const Outcome o = Birkhoff(std::string(GetParam()) + " --help");
+  EXPECT_EQ(o.exit_code, 0);
+  EXPECT_EQ(o.err, "");
+  EXPECT_THAT(o.out, HasSubstr("Examples:\n  birkhoff " + std::string(GetParam())));
+  std::istringstream lines(o.out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+INSTANTIATE_TEST_SUITE_P(Subcommands, Help,
+                         testing::Values("run", "score", "perplexity", "tokenize", "inspect",
+                                         "explain", "verify", "bench ops", "bench model"));
+
+TEST(Usage, MainHelpListsExitCodes) {
+  const Outcome o = Birkhoff("--help");
+  EXPECT_EQ(o.exit_code, 0);
+  EXPECT_THAT(o.out, HasSubstr("Exit codes: 0 done; 1 a check failed; 2 bad flags"));
+}
+
+TEST(Usage, VersionIsPrinted) {
+  const Outcome o = Birkhoff("--version");
+  EXPECT_EQ(o.exit_code, 0);
+  EXPECT_THAT(o.out, StartsWith("birkhoff "));
+}
+
+TEST(Usage, BadFlagsAreOneLineAndPointToHelp) {
+  ExpectOneLineError(Birkhoff(""), "birkhoff --help");
+  ExpectOneLineError(Birkhoff("bench"), "birkhoff bench --help");
+  ExpectOneLineError(Birkhoff("frobnicate"), "frobnicate");
+  ExpectOneLineError(Birkhoff("score --idz 1"), "birkhoff score --help");
+  ExpectOneLineError(Birkhoff("bench ops --seconds -3"), "birkhoff bench ops --help");
+  ExpectOneLineError(Birkhoff("run --precision f16"), "bf16");
+  ExpectOneLineError(Birkhoff("run --threads many"), "many");
+}
+
+TEST(Usage, MissingModelsAreNamed) {
+  ExpectOneLineError(Birkhoff("score --ids 1 --model /no/such"), "/no/such");
+  ExpectOneLineError(Birkhoff("inspect --model /"), "/");
+  ExpectOneLineError(Birkhoff("tokenize --text x --model /no/such"), "/no/such");
+  ExpectOneLineError(Birkhoff("verify --golden /no/such --log-level error"), "/no/such");
+  ExpectOneLineError(Birkhoff("bench model --dummy /no/such"), "/no/such");
+}
+
+TEST(Usage, EveryFlagHasAnEnvironmentTwinAndTheCommandLineWins) {
+  const std::string command = "tokenize --text Hello";
+  const Outcome plain = Birkhoff(command);
+  EXPECT_EQ(Birkhoff(command, "", "BIRKHOFF_JSON=1").json()["text"], "Hello");
+  ExpectOneLineError(Birkhoff(command, "", "BIRKHOFF_MODEL=/no/such"), "/no/such");
+  EXPECT_EQ(Birkhoff(command + " --model " BIRKHOFF_SOURCE_DIR "/models/tiny-v4", "",
+                     "BIRKHOFF_MODEL=/no/such")
+                .out,
+            plain.out);
+}
+
+TEST(Usage, LogLevelSilencesInformation) {
+  EXPECT_NE(Birkhoff("tokenize --text Hello").err, "");
+  EXPECT_EQ(Birkhoff("tokenize --text Hello --log-level error").err, "");
+  EXPECT_EQ(Birkhoff("--log-level error tokenize --text Hello").err, "");
+  EXPECT_EQ(Birkhoff("tokenize --text Hello", "", "BIRKHOFF_LOG=error").err, "");
+}
+
+}  // namespace
+}  // namespace birkhoff::cli
