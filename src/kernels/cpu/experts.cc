@@ -119,13 +119,11 @@ void StoreHidden(const ExpertsArgs& a, const float* gate, const float* up, float
   }
 }
 
-// One panel of the hidden rows of one expert.
-void HiddenPanel(const Chunk& c, std::int32_t e, std::int64_t panel, char* scratch) {
+// Columns [n0, n0 + n) of the hidden rows of one expert.
+void HiddenPiece(const Chunk& c, std::int32_t e, std::int64_t n0, std::int64_t n, char* scratch) {
   const ExpertsArgs& a = c.a;
   const auto* begin = c.At<std::int32_t>(c.layout.begin);
   const auto* order = c.At<std::int32_t>(c.layout.order);
-  const std::int64_t n0 = panel * kPanel;
-  const std::int64_t n = Least(kPanel, a.width() - n0);
   auto* gate = reinterpret_cast<float*>(scratch);
   auto* up = reinterpret_cast<float*>(scratch + c.layout.panel);
   char* rest = scratch + 2 * c.layout.panel;
@@ -146,12 +144,10 @@ void HiddenPanel(const Chunk& c, std::int32_t e, std::int64_t panel, char* scrat
   }
 }
 
-// One panel of the answers of one expert.
-void AnswerPanel(const Chunk& c, std::int32_t e, std::int64_t panel, char* scratch) {
+// Columns [n0, n0 + n) of the answers of one expert.
+void AnswerPiece(const Chunk& c, std::int32_t e, std::int64_t n0, std::int64_t n, char* scratch) {
   const ExpertsArgs& a = c.a;
   const auto* begin = c.At<std::int32_t>(c.layout.begin);
-  const std::int64_t n0 = panel * kPanel;
-  const std::int64_t n = Least(kPanel, a.hidden() - n0);
   auto* y = reinterpret_cast<float*>(scratch);
   for (std::int64_t s0 = begin[e]; s0 < begin[e + 1]; s0 += kMaxRows) {
     Rows h;
@@ -172,8 +168,13 @@ void SumSlots(const Chunk& c, std::int64_t t) {
   const std::int64_t d = c.a.hidden();
   const float* answer = c.At<float>(c.layout.answer) + t * c.a.k * d;
   float* out = c.a.out + (c.first + t) * d;
-  for (std::int64_t j = 0; j < d; j += 16) {
-    const int n = static_cast<int>(Least(16, d - j));
+  std::int64_t j = 0;
+  for (; j + 16 <= d; j += 16) {
+    F32x16 sum = Load(answer + j);
+    for (std::int64_t i = 1; i < c.a.k; ++i) sum = Add(sum, Load(answer + i * d + j));
+    Store(out + j, sum);
+  }
+  if (const int n = static_cast<int>(d - j); n > 0) {
     F32x16 sum = LoadN(answer + j, n);
     for (std::int64_t i = 1; i < c.a.k; ++i) sum = Add(sum, LoadN(answer + i * d + j, n));
     StoreN(out + j, sum, n);
@@ -183,16 +184,19 @@ void SumSlots(const Chunk& c, std::int64_t t) {
 void RunChunk(const Chunk& c, ThreadPool& pool) {
   const std::int64_t count = SortSlots(c);
   const auto* active = c.At<std::int32_t>(c.layout.active);
-  const auto for_panels = [&](std::int64_t rows, std::int64_t width, auto body) {
-    const std::int64_t panels = CeilDiv(rows, kPanel);
-    const std::int64_t grain = 1 + 65536 / (kPanel * width);  // about 4 us of work
-    pool.ParallelFor(count * panels, grain, [&](std::int64_t b, std::int64_t e, int worker) {
-      for (std::int64_t p = b; p < e; ++p)
-        body(c, active[p / panels], p % panels, c.Worker(worker));
+  const auto for_pieces = [&](std::int64_t rows, std::int64_t width, auto body) {
+    const std::int64_t n = PieceRows(rows, count, pool.size());
+    const std::int64_t pieces = CeilDiv(rows, n);
+    const std::int64_t grain = 1 + 65536 / (n * width);  // about 4 us of work
+    pool.ParallelFor(count * pieces, grain, [&](std::int64_t b, std::int64_t e, int worker) {
+      for (std::int64_t p = b; p < e; ++p) {
+        const std::int64_t n0 = p % pieces * n;
+        body(c, active[p / pieces], n0, Least(n, rows - n0), c.Worker(worker));
+      }
     });
   };
-  for_panels(c.a.width(), c.a.hidden(), HiddenPanel);
-  for_panels(c.a.hidden(), c.a.width(), AnswerPanel);
+  for_pieces(c.a.width(), c.a.hidden(), HiddenPiece);
+  for_pieces(c.a.hidden(), c.a.width(), AnswerPiece);
   pool.ParallelFor(c.tokens, 1 + 16384 / (c.a.k * c.a.hidden()),
                    [&](std::int64_t b, std::int64_t e, int) {
                      for (std::int64_t t = b; t < e; ++t) SumSlots(c, t);

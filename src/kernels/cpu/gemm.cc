@@ -9,10 +9,10 @@ namespace birkhoff::cpu {
 namespace BK_ISA {
 namespace {
 
-constexpr std::int64_t kDirectRows = 8;   // up to so many rows of x go the first way
-constexpr std::int64_t kPanelRuns = 128;  // a panel of weights: 48 x 4096 f32, 768 KiB of L2
-constexpr std::int64_t kBlockRuns = 16;   // columns of one pass over a tile: 512
-constexpr std::int64_t kBlockRows = 12;   // rows of x in L1: 12 x 512 f32, 24 KiB
+constexpr std::int64_t kDirectRows = 8;  // up to so many rows of x go the first way
+constexpr std::int64_t kPanelRuns = 64;  // a panel of weights: 96 x 2048 f32, 768 KiB of L2
+constexpr std::int64_t kBlockRuns = 16;  // columns of one pass over a tile: 512
+constexpr std::int64_t kBlockRows = 12;  // rows of x in L1: 12 x 512 f32, 24 KiB
 
 BK_INLINE std::int64_t Runs(std::int64_t width) { return CeilDiv(width, kRun); }
 BK_INLINE std::int64_t Min(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
@@ -175,14 +175,15 @@ BK_INLINE Lanes LoadLanes(const float* p) { return Load(p); }
 #endif
 constexpr int kLanes = sizeof(Lanes) / 4;
 
-// Goes on with the sums of kTileRows x kTileCols outputs over `steps` groups of sixteen columns.
+// Goes on with the sums of kTileRows x kTileCols outputs, or begins them, over `steps` groups of
+// sixteen columns.
 template <int kTokens>
 void Tile(const float* x, std::int64_t x_stride, const float* w, std::int64_t w_stride,
-          std::int64_t steps, float* sums) {
+          std::int64_t steps, bool begins, float* sums) {
   Lanes sum[kTokens][kTileCols];
   Unrolled<kTokens>([&](auto t) __attribute__((always_inline)) {
     Unrolled<kTileCols>([&](auto c) __attribute__((always_inline)) {
-      sum[t][c] = LoadLanes(sums + (t * kPanel + c) * 16);
+      sum[t][c] = begins ? Lanes{} : LoadLanes(sums + (t * kPanel + c) * 16);
     });
   });
   for (std::int64_t s = 0; s < steps; ++s, x += 16, w += 16) {
@@ -207,13 +208,13 @@ void Tile(const float* x, std::int64_t x_stride, const float* w, std::int64_t w_
 // All sixteen lanes of a tile of any number of rows.
 template <int kTokens = kTileRows>
 void TileRows(std::int64_t tokens, const float* x, std::int64_t x_stride, const float* w,
-              std::int64_t w_stride, std::int64_t steps, float* sums) {
+              std::int64_t w_stride, std::int64_t steps, bool begins, float* sums) {
   if constexpr (kTokens > 1) {
     if (tokens < kTokens)
-      return TileRows<kTokens - 1>(tokens, x, x_stride, w, w_stride, steps, sums);
+      return TileRows<kTokens - 1>(tokens, x, x_stride, w, w_stride, steps, begins, sums);
   }
   for (int l = 0; l < 16; l += kLanes)
-    Tile<kTokens>(x + l, x_stride, w + l, w_stride, steps, sums + l);
+    Tile<kTokens>(x + l, x_stride, w + l, w_stride, steps, begins, sums + l);
 }
 
 // Rows [first, first + rows) of W and zeros up to a whole number of tiles, runs [begin, end), as
@@ -275,7 +276,7 @@ void MultiplyBlock(const Rows& x, std::int64_t i0, std::int64_t count, std::int6
     for (std::int64_t j = 0; j < rows; j += kTileCols) {
       for (std::int64_t i = 0; i < count; i += kTileRows) {
         TileRows(Min(kTileRows, count - i), block + i * runs * kRun, runs * kRun,
-                 panel + j * stride + (run - begin) * kRun, stride, runs * 2,
+                 panel + j * stride + (run - begin) * kRun, stride, runs * 2, run == 0,
                  sums + (i * kPanel + j) * 16);
       }
     }
@@ -296,7 +297,6 @@ void MultiplyMany(const Rows& x, const WeightMatrix& w, std::int64_t first, std:
     for (std::int64_t i0 = 0; i0 < x.count; i0 += kBlockRows) {
       const std::int64_t count = Min(kBlockRows, x.count - i0);
       float* own = sums + (layout.sum_rows > kBlockRows ? i0 * kPanel * 16 : 0);
-      if (begin == 0) std::memset(own, 0, static_cast<std::size_t>(count * kPanel * 16) * 4);
       MultiplyBlock(x, i0, count, w.cols, rows, begin, end, panel, block, own);
       if (end < runs) continue;
       for (std::int64_t i = 0; i < count; ++i) {
@@ -331,6 +331,12 @@ void Multiply(const Rows& x, const WeightMatrix& w, std::int64_t first, std::int
 }  // namespace BK_ISA
 
 #if !defined(__AVX2__)  // the same for every build of this source: defined by the generic one
+std::int64_t PieceRows(std::int64_t total, std::int64_t times, int threads) {
+  std::int64_t piece = kPanel;
+  while (piece > 12 && times * total < 8 * threads * piece) piece /= 2;
+  return piece;
+}
+
 std::size_t MultiplyScratch(std::int64_t rows, std::int64_t width) {
   using namespace BK_ISA;
   const std::int64_t few = (rows < kDirectRows ? rows : kDirectRows) * Runs(width) * kRun;

@@ -25,7 +25,10 @@ struct Rows {
 };
 
 inline constexpr std::int64_t kMaxRows = 512;  // rows of x of one call
-inline constexpr std::int64_t kPanel = 48;     // rows of W of one call
+inline constexpr std::int64_t kPanel = 96;     // rows of W of one call
+
+// Rows of W for one call so that `total` of them, `times` over, keep the threads busy to the end.
+std::int64_t PieceRows(std::int64_t total, std::int64_t times, int threads);
 
 // Bytes that Multiply needs for so many rows of x, a multiple of 64.
 std::size_t MultiplyScratch(std::int64_t rows, std::int64_t width);

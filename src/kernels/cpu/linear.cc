@@ -1,4 +1,4 @@
-// Linear: pieces of kPanel outputs of a group for up to kMaxRows rows of x, each by Multiply.
+// Linear: pieces of up to kPanel outputs of a group for up to kMaxRows rows of x, each by Multiply.
 #include "kernels/args/linear.h"
 
 #include "base/thread_pool.h"
@@ -38,24 +38,20 @@ void StoreRow(const LinearArgs& a, std::int64_t at, const float* y, std::int64_t
 void Linear(const LinearArgs& a, const Exec& exec) {
   if (a.rows == 0) return;
   const Layout layout(a);
-  const std::int64_t panels = CeilDiv(a.n(), kPanel);  // of a group
-  // Many rows are cut further where there are too few panels to keep the threads busy.
-  const std::int64_t cuts = CeilDiv(4 * exec.pool->size(), a.groups * panels);
-  const std::int64_t step =
-      Least(kMaxRows, CeilDiv(CeilDiv(a.rows, cuts), kMaxRows / 8) * (kMaxRows / 8));
-  const std::int64_t chunks = CeilDiv(a.rows, step);
+  const std::int64_t chunks = CeilDiv(a.rows, layout.rows);  // of rows of x
+  const std::int64_t piece_rows = PieceRows(a.n(), a.groups * chunks, exec.pool->size());
+  const std::int64_t pieces = CeilDiv(a.n(), piece_rows);  // of a group
   const std::int64_t element = a.x_type == DType::kBF16 ? 2 : 4;
 
   const auto piece = [&](std::int64_t index, char* scratch) {
-    const std::int64_t panel = index % panels;
-    const std::int64_t group = index / panels % a.groups;
-    const std::int64_t m0 = index / panels / a.groups * step;
-    const std::int64_t n0 = panel * kPanel;
-    const std::int64_t n = Least(kPanel, a.n() - n0);
+    const std::int64_t n0 = index % pieces * piece_rows;
+    const std::int64_t group = index / pieces % a.groups;
+    const std::int64_t m0 = index / pieces / a.groups * layout.rows;
+    const std::int64_t n = Least(piece_rows, a.n() - n0);
     Rows x;
     x.data = static_cast<const char*>(a.x) + (m0 * a.groups + group) * a.k() * element;
     x.stride = a.groups * a.k();
-    x.count = Least(step, a.rows - m0);
+    x.count = Least(layout.rows, a.rows - m0);
     x.is_bf16 = a.x_type == DType::kBF16;
     auto* y = reinterpret_cast<float*>(scratch + layout.multiply);
     Multiply(x, a.w, group * a.n() + n0, n, y, scratch);
@@ -64,9 +60,9 @@ void Linear(const LinearArgs& a, const Exec& exec) {
   };
 
   // About 4 us of work: less costs more to hand over than to do.
-  const std::int64_t grain = 1 + 65536 / (kPanel * a.k() * Least(step, a.rows));
+  const std::int64_t grain = 1 + 65536 / (piece_rows * a.k() * layout.rows);
   exec.pool->ParallelFor(
-      panels * a.groups * chunks, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
+      pieces * a.groups * chunks, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
         char* scratch = static_cast<char*>(exec.scratch) + worker * layout.bytes();
         for (std::int64_t p = begin; p < end; ++p) piece(p, scratch);
       });
