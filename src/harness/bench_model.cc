@@ -11,7 +11,9 @@
 #include "base/thread_pool.h"
 #include "birkhoff/bandwidth.h"
 #include "harness/suite.h"
+#include "harness/typed_suite.h"
 #include "models/deepseek_v4/layout.h"
+#include "ops/tables.h"
 #include "runtime/engine_impl.h"
 #include "runtime/random_engine.h"
 
@@ -20,7 +22,7 @@ namespace birkhoff::harness {
 namespace {
 
 constexpr std::uint64_t kSeed = 1;
-constexpr double kPeakSeconds = 0.3;  // for each case of the linear kernels
+constexpr double kPeakSeconds = 1;
 
 std::vector<std::int32_t> RandomPrompt(std::int64_t tokens, std::int64_t vocab) {
   std::vector<std::int32_t> ids;
@@ -69,20 +71,28 @@ double FlopsPerToken(const graph::Graph& graph, const graph::Node& node) {
   return 0;
 }
 
-// What the linear kernels reach on their best benchmark case: the ceiling of prefill.
-double MatrixPeak(const Device& device, ThreadPool& pool) {
-  double best = 0;
-  for (const std::unique_ptr<Suite>& suite : AllSuites()) {
-    if (suite->op() != "linear") continue;
-    for (int c = 0; c < suite->cases(); ++c) {
-      if (!suite->is_bench(c)) continue;
-      int k = 0;
-      while (suite->Refuses(c, k, device)) ++k;  // the last row refuses nothing
-      const TimeResult t = suite->Time(c, k, pool, kPeakSeconds);
-      best = std::max(best, t.flops / t.us / 1e3);
-    }
-  }
-  return best;
+// What the linear kernel reaches on a product large enough to keep every thread busy: the ceiling
+// of prefill.
+double MatrixPeak(const Device& device, DType type, ThreadPool& pool) {
+  constexpr std::int64_t kRows = 512;
+  constexpr std::int64_t kSide = 2048;
+  Buffers buffers(kSeed);
+  const LinearArgs args = {.x = buffers.Values(kRows * kSide, type, 1),
+                           .w = {.data = buffers.Values(kSide * kSide, DType::kBF16, 1),
+                                 .format = WeightFormat::kBF16,
+                                 .rows = kSide,
+                                 .cols = kSide},
+                           .out = buffers.Bytes(kRows * kSide * static_cast<int>(SizeOf(type))),
+                           .x_type = type,
+                           .out_type = type,
+                           .rows = kRows};
+  const auto table = ops::LinearKernels();
+  std::size_t k = 0;
+  while (table[k].refuses(args, device)) ++k;  // the last row refuses nothing
+  const std::size_t scratch = table[k].scratch != nullptr ? table[k].scratch(args, pool.size()) : 0;
+  const Exec exec = {&pool, buffers.Bytes(static_cast<std::int64_t>(scratch))};
+  const TimeResult time = Measure([&] { table[k].run(args, exec); }, kPeakSeconds);
+  return 2.0 * kRows * kSide * kSide / time.us / 1e3;
 }
 
 Result<GenerateStats> RunOnce(Engine& engine, Session& session,
@@ -192,7 +202,9 @@ Result<BenchModelResult> BenchModel(Engine& engine, const BenchModelOptions& opt
   Device device = HostDevice();
   device.isa = std::min(device.isa, engine.options().max_isa);
   result.read_gb_per_s = MeasureReadBandwidth(engine.options().threads);
-  result.matrix_gflops = MatrixPeak(device, engine.impl().pool());
+  const bool exact = engine.options().precision == Precision::kF32;
+  result.matrix_gflops =
+      MatrixPeak(device, exact ? DType::kF32 : DType::kBF16, engine.impl().pool());
   return result;
 }
 

@@ -44,10 +44,10 @@ struct BenchModelResult {
   Spread prefill_tokens_per_s = {};
   Spread decode_tokens_per_s = {};
   Spread decode_steps_per_s = {};
-  double decode_gb_per_s = 0;  // weights read, at the median
-  double read_gb_per_s = 0;    // ceiling: memory, measured in this run
-  double prefill_gflops = 0;   // of the matrix products, at the median
-  double matrix_gflops = 0;    // ceiling: the best case of the linear kernels, measured in this run
+  double decode_gb_per_s = 0;    // weights read, at the median
+  double read_gb_per_s = 0;      // ceiling: memory, measured in this run
+  double prefill_gflops = 0;     // of the matrix products, at the median
+  double matrix_gflops = 0;      // ceiling: a large linear product, measured in this run
   std::vector<OpTime> ops = {};  // with profile, hungriest decode first
 };
 

@@ -13,6 +13,8 @@ namespace birkhoff::harness {
 
 namespace {
 
+constexpr std::size_t kMaxListed = 12;  // kernels in a message: those of one op
+
 struct Job {
   const Suite* suite = nullptr;
   int kernel = 0;
@@ -47,9 +49,12 @@ Status NothingMatches(const VerifyOptions& options) {
     return Status::NotFound(
         fmt::format("no op matches '{}'; ops: {}", options.op, fmt::join(ops, " ")));
   }
-  return Status::NotFound(
-      fmt::format("nothing matches op '{}', kernel '{}', case '{}'; kernels: {}", options.op,
-                  options.kernel, options.case_name, fmt::join(kernels, " ")));
+  std::string message = fmt::format("nothing matches op '{}', kernel '{}', case '{}'", options.op,
+                                    options.kernel, options.case_name);
+  if (kernels.size() <= kMaxListed) {
+    message += fmt::format("; kernels: {}", fmt::join(kernels, " "));
+  }
+  return Status::NotFound(std::move(message));
 }
 
 void Add(KernelOutcome& sum, const CaseOutcome& outcome) {

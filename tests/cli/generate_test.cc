@@ -58,8 +58,8 @@ TEST(Run, NeedsAPrompt) {
 }
 
 TEST(Run, AnswersConversations) {
-  const std::string messages =
-      R"({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]})";
+  const std::string messages = R"({"messages": [{"role": "system", "content": "Be brief."},
+                                                {"role": "user", "content": "Hi"}]})";
   const json j = Birkhoff("run --messages - --json --max-tokens 8 --no-stats", messages).json();
   EXPECT_TRUE(j["text"].is_string());
   EXPECT_TRUE(j["tool_calls"].is_array());
