@@ -98,10 +98,9 @@ std::vector<Shape> Shapes() {
   Storage nans = kStorages[3];
   nans.nans = true;
   shapes.push_back({2, 40, 96, nans, kF, kF});
-  for (const Storage& storage : {kStorages[1], kStorages[3], kStorages[6]}) {
+  for (const Storage& storage : {kStorages[1], kStorages[3], kStorages[6]})
     shapes.push_back({1, 512, 1024, storage, kB, kB, 1, true});
-    shapes.push_back({64, 96, 512, storage, kB, kB, 1, true});
-  }
+  shapes.push_back({128, 192, 1024, bf16, kB, kB, 1, true});
   return shapes;
 }
 
