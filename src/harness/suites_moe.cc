@@ -64,17 +64,17 @@ class ExpertsBound {
     const std::int32_t e = a.expert[slot];
     const DotSums g = Dot(a.x, a.type, t * a.hidden(), a.w1[e], j);
     const DotSums u = Dot(a.x, a.type, t * a.hidden(), a.w3[e], j);
-    const Uncertain gate(g.value, DotError(a.hidden(), g.magnitude), a.type);
-    const Uncertain up(u.value, DotError(a.hidden(), u.magnitude), a.type);
+    const double gate_error = DotError(a.hidden(), g.magnitude);
+    const double up_error = DotError(a.hidden(), u.magnitude);
     const double limit = a.limit;
-    const double clamped = std::min(gate.value, limit);
+    const double clamped = std::min(g.value, limit);
     const double silu = clamped / (1 + std::exp(-clamped));
-    const double other = std::clamp(up.value, -limit, limit);
+    const double other = std::clamp(u.value, -limit, limit);
     const double weight = a.weight[slot];
     const double h = silu * other * weight;
     // |silu'| <= 1.1; the exponential, the division and four products are off by at most 10 u.
-    const double error = std::abs(weight) * (1.1 * gate.error * (std::abs(other) + up.error) +
-                                             std::abs(silu) * up.error) +
+    const double error = std::abs(weight) * (1.1 * gate_error * (std::abs(other) + up_error) +
+                                             std::abs(silu) * up_error) +
                          10 * kF32Eps * std::abs(h) + 0x1p-120;
     return {h, error, a.type};
   }

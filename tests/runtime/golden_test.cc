@@ -32,8 +32,10 @@ constexpr double kBound = 1e-3;
 // Prompts 12 and 13 are one document, cut at two places. At layer 1, token 884, two indexer scores
 // are 3e-8 of their range apart. Correct f32 and f64 runs choose differently there, which moves
 // this one log-probability.
-constexpr std::size_t kNearTieToken = 884;
-constexpr double kNearTieBound = 5e-3;
+bool IsNearTie(int prompt, std::size_t token) {
+  return (prompt == 12 || prompt == 13) && token == 884;
+}
+constexpr double kNearTieBound = 2e-3;
 
 class Float32 : public testing::TestWithParam<int> {
  protected:
@@ -64,7 +66,7 @@ TEST_P(Float32, ScoresAgree) {
   const auto expected = golden_->Get<float>(prompt, "token_logprobs");
   for (std::size_t t = 0; t < expected.size(); ++t) {
     const double error = std::abs(static_cast<double>(score->token_logprobs[t]) - expected[t]);
-    EXPECT_LE(error, t == kNearTieToken ? kNearTieBound : kBound) << "token " << t;
+    EXPECT_LE(error, IsNearTie(prompt, t) ? kNearTieBound : kBound) << "token " << t;
   }
 
   const auto top = golden_->Get<std::int32_t>(prompt, "top_ids");

@@ -93,7 +93,7 @@ std::int64_t SortSlots(const Chunk& c) {
   return count;
 }
 
-// hidden = round(swiglu(round(gate), round(up)) * weight) for n columns of one slot.
+// hidden = round(swiglu(gate, up) * weight) for n columns of one slot.
 void StoreHidden(const ExpertsArgs& a, const float* gate, const float* up, float weight,
                  std::int64_t n, void* hidden, std::int64_t at) {
   const bool bf16 = a.type == DType::kBF16;
@@ -101,13 +101,6 @@ void StoreHidden(const ExpertsArgs& a, const float* gate, const float* up, float
   for (std::int64_t j = 0; j < n; j += 16) {
     F32x16 g = Load(gate + j);
     F32x16 u = Load(up + j);
-    if (bf16) {
-      std::uint16_t t[16];
-      StoreBf16(t, g);
-      g = LoadBf16(t);
-      StoreBf16(t, u);
-      u = LoadBf16(t);
-    }
     g = Min(limit, g);  // a NaN stays: it is the second operand
     u = Max(Sub(Zero(), limit), Min(limit, u));
     const F32x16 h = Mul(Mul(Mul(g, Sigmoid(g)), u), Set(weight));

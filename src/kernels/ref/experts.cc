@@ -22,8 +22,6 @@ double Hidden(const ExpertsArgs& a, std::int64_t t, std::int32_t expert, double 
     gate += x * Weight(a.w1[expert], j, c);
     up += x * Weight(a.w3[expert], j, c);
   }
-  gate = Rounded(gate, a.type);
-  up = Rounded(up, a.type);
   const double limit = a.limit;
   if (gate > limit) gate = limit;
   if (up > limit) up = limit;
