@@ -17,4 +17,5 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 birkhoff="$root/build/release/cli/birkhoff"
 if (($# > 0)); then exec "$birkhoff" "$@"; fi
-exec "$birkhoff" run --model "$root/models/tiny-v4" --prompt "The kernel" --max-tokens 100
+exec "$birkhoff" run --model "$root/models/tiny-v4" --prompt "The kernel" --max-tokens 100 \
+  --temperature 0.8 --top-p 0.95 --seed 7
