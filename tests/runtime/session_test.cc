@@ -1,48 +1,8 @@
-// Limits, errors, and what a step may not do.
-#include "tests/graph/counting_new.h"
+// Limits and errors.
 #include "tests/runtime/tiny_v4.h"
 
 namespace birkhoff {
 namespace {
-
-TEST(Steps, AllocateNothingOnceWarm) {
-  for (const Precision precision : {Precision::kBF16, Precision::kF32}) {
-    const auto engine = LoadTinyV4({.precision = precision, .threads = 2, .max_sessions = 2});
-    auto a = engine->NewSession();
-    auto b = engine->NewSession();
-    ASSERT_TRUE(a.ok() && b.ok());
-    const std::vector<std::int32_t> ids = Golden().Ids(9);
-    const auto step = [&](std::size_t t) {
-      StepItem items[] = {{.session = &*a, .tokens = std::span(ids).subspan(t, 1)},
-                          {.session = &*b, .tokens = std::span(ids).subspan(t, 2)}};
-      return engine->Step(items).ok();
-    };
-    ASSERT_TRUE(step(0));
-    const std::int64_t before = AllocationCount();
-    for (std::size_t t = 1; t < 140; ++t) ASSERT_TRUE(step(t));  // closes entries of every ratio
-    EXPECT_EQ(AllocationCount(), before);
-  }
-}
-
-TEST(Steps, GenerationAllocatesNothingPerToken) {
-  const auto engine = LoadTinyV4({.threads = 2});
-  for (const bool speculate : {false, true}) {
-    auto session = engine->NewSession();
-    ASSERT_TRUE(session.ok());
-    std::int64_t warm = 0;
-    std::int64_t last = 0;
-    int tokens = 0;
-    const auto stats = engine->Generate(
-        *session, Golden().Ids(0), {.max_tokens = 80, .ignore_eos = true, .speculate = speculate},
-        [&](std::int32_t) {
-          last = AllocationCount();
-          if (++tokens == 4) warm = last;
-          return true;
-        });
-    ASSERT_TRUE(stats.ok());
-    EXPECT_EQ(last, warm) << (speculate ? "with" : "without") << " drafts";
-  }
-}
 
 class Limits : public testing::Test {
  protected:
