@@ -17,9 +17,10 @@ enum class CpuIsa : std::uint8_t {
 std::string_view Name(CpuIsa isa);
 
 struct Device {
-  CpuIsa isa = CpuIsa::kGeneric;  // the strongest that both the CPU and the operating system support
-  std::string cpu = {};           // "Intel(R) Xeon(R) Processor", empty when unknown
-  int cpus = 1;                   // CPUs that this process may use: affinity mask and cgroup quota
+  CpuIsa isa =
+      CpuIsa::kGeneric;  // the strongest that both the CPU and the operating system support
+  std::string cpu = {};  // "Intel(R) Xeon(R) Processor", empty when unknown
+  int cpus = 1;          // CPUs that this process may use: affinity mask and cgroup quota
   std::int64_t memory_bytes = 0;  // physical memory, 0 when unknown
 };
 

@@ -46,10 +46,12 @@ std::string ValueType::ToString() const {
                      ops::ToString(shape));
 }
 
-Attributes::Attributes(std::initializer_list<Entry> entries) : Attributes(std::vector<Entry>(entries)) {}
+Attributes::Attributes(std::initializer_list<Entry> entries)
+    : Attributes(std::vector<Entry>(entries)) {}
 
 Attributes::Attributes(std::vector<Entry> entries) : entries_(std::move(entries)) {
-  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  std::sort(entries_.begin(), entries_.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
 }
 
 const Attributes::Value* Attributes::Find(std::string_view name) const {

@@ -8,27 +8,9 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
-    &kAdd,
-    &kAttention,
-    &kBroadcast,
-    &kCompress,
-    &kEmbedding,
-    &kExperts,
-    &kGatherRows,
-    &kIndexTopk,
-    &kKvWrite,
-    &kLinear,
-    &kMhcBoundary,
-    &kMhcCoeffs,
-    &kMhcCollapse,
-    &kMhcHead,
-    &kMhcPost,
-    &kReshape,
-    &kRmsNorm,
-    &kRope,
-    &kRopeTable,
-    &kRoute,
-    &kSwiglu,
+    &kAdd,       &kAttention, &kBroadcast, &kCompress,    &kEmbedding, &kExperts,     &kGatherRows,
+    &kIndexTopk, &kKvWrite,   &kLinear,    &kMhcBoundary, &kMhcCoeffs, &kMhcCollapse, &kMhcHead,
+    &kMhcPost,   &kReshape,   &kRmsNorm,   &kRope,        &kRopeTable, &kRoute,       &kSwiglu,
 };
 
 }  // namespace

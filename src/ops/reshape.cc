@@ -16,11 +16,12 @@ Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<con
   ValueType out = Activation(in[0].dtype, {});
   for (std::int64_t i = 0; i < attributes.Int("rank"); ++i) {
     const auto d = static_cast<std::size_t>(i);
-    out.shape.push_back({attributes.Int(kTimes[d]), static_cast<Symbol>(attributes.Int(kSymbol[d]))});
+    out.shape.push_back(
+        {attributes.Int(kTimes[d]), static_cast<Symbol>(attributes.Int(kSymbol[d]))});
   }
   if (Product(out.shape) != Product(in[0].shape)) {
-    return Status::InvalidArgument(
-        fmt::format("reshape: {} does not have the elements of {}", out.ToString(), in[0].ToString()));
+    return Status::InvalidArgument(fmt::format("reshape: {} does not have the elements of {}",
+                                               out.ToString(), in[0].ToString()));
   }
   return std::vector<ValueType>{std::move(out)};
 }
