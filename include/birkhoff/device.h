@@ -11,16 +11,15 @@ namespace birkhoff {
 enum class CpuIsa : std::uint8_t {
   kGeneric,  // any machine; scalar fused multiply-adds, slow
   kAvx2,     // AVX2, FMA, F16C
-  kAvx512,   // AVX-512 F, BW, DQ, VL (and VBMI is not assumed)
+  kAvx512,   // the AVX2 set and AVX-512 F, BW, DQ, VL
 };
 
 std::string_view Name(CpuIsa isa);
 
 struct Device {
-  CpuIsa isa =
-      CpuIsa::kGeneric;  // the strongest that both the CPU and the operating system support
-  std::string cpu = {};  // "Intel(R) Xeon(R) Processor", empty when unknown
-  int cpus = 1;          // CPUs that this process may use: affinity mask and cgroup quota
+  CpuIsa isa = CpuIsa::kGeneric;  // the strongest that CPU and operating system support
+  std::string cpu = {};           // "Intel(R) Xeon(R) Processor", empty when unknown
+  int cpus = 1;                   // CPUs that this process may use: affinity mask and cgroup quota
   std::int64_t memory_bytes = 0;  // physical memory, 0 when unknown
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 #include "birkhoff/device.h"
 
@@ -39,7 +40,11 @@ bool SpinUntil(Done done) {
 
 ThreadPool::ThreadPool(int threads) : size_(threads > 0 ? threads : HostDevice().cpus) {
   workers_.reserve(static_cast<std::size_t>(size_ - 1));
-  for (int w = 1; w < size_; ++w) workers_.emplace_back([this, w] { Work(w); });
+  try {
+    for (int w = 1; w < size_; ++w) workers_.emplace_back([this, w] { Work(w); });
+  } catch (const std::system_error&) {
+    size_ = static_cast<int>(workers_.size()) + 1;  // those that started do all the work
+  }
 }
 
 ThreadPool::~ThreadPool() {

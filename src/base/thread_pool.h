@@ -17,6 +17,7 @@ namespace birkhoff {
 class ThreadPool {
  public:
   // `threads` workers including the caller; 0 means every CPU this process may use.
+  // Fewer when the system starts no more.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

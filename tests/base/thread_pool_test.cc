@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 namespace birkhoff {
@@ -64,6 +66,26 @@ TEST_P(Pool, DoesNothingForAnEmptyRange) {
   bool called = false;
   pool_.ParallelFor(0, 1, [&](std::int64_t, std::int64_t, int) { called = true; });
   EXPECT_FALSE(called);
+}
+
+// Ten times as long as a worker spins.
+constexpr std::chrono::milliseconds kUntilAsleep{2};
+
+TEST_P(Pool, WakesSleepers) {
+  for (int repeat = 0; repeat < 200; ++repeat) {
+    std::this_thread::sleep_for(kUntilAsleep);
+    std::atomic<std::int64_t> sum = 0;
+    pool_.ParallelFor(40, 1, [&](std::int64_t begin, std::int64_t, int) { sum += begin; });
+    ASSERT_EQ(sum, 780);
+  }
+}
+
+TEST_P(Pool, EndsWhileWorkersSleep) {
+  for (int repeat = 0; repeat < 50; ++repeat) {
+    ThreadPool pool(GetParam());
+    if (repeat % 2 == 0) pool.ParallelFor(8, 1, [](std::int64_t, std::int64_t, int) {});
+    std::this_thread::sleep_for(kUntilAsleep);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, Pool, testing::Values(1, 2, 3));
