@@ -19,9 +19,9 @@ namespace birkhoff {
 
 template <class Args>
 struct Kernel {
-  std::string_view name = {};  // "cpu/avx512/rms_norm". Stable: logs and BIRKHOFF_KERNEL use it
-  std::string_view bits =
-      {};  // bits class: rows of one class give the same bits for the same arguments
+  std::string_view name = {};  // "cpu/avx512/rms_norm". Stable: explain, verify and bench print it
+  // Bits class: rows of one class give the same bits for the same arguments.
+  std::string_view bits = {};
   std::string_view source = {};  // where the algorithm comes from
 
   // Everything this kernel cannot do, said once. Pure, cheap; reads shapes and dtypes of `args`,
@@ -45,13 +45,13 @@ struct Selection {
   std::string_view kernel = {};
   std::string_view bits = {};
   std::string_view how = {};  // "first that accepts" or "forced"
-  std::vector<Considered> considered =
-      {};  // the whole table, in order: the answer to "why this one?"
+  // The whole table, in order: the answer to "why this one?".
+  std::vector<Considered> considered = {};
 };
 
 struct SelectOptions {
-  std::string_view force =
-      {};  // take the row of this name or fail; empty: the first that does not refuse
+  // Take the row of this name or fail; empty: the first that does not refuse.
+  std::string_view force = {};
 };
 
 // The index of the chosen row, and in `selection` (optional) the reasons. Deterministic.

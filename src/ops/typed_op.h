@@ -52,8 +52,7 @@ inline ValueType Activation(DType dtype, std::vector<Extent> shape) {
   return {Kind::kActivation, dtype, std::move(shape)};
 }
 
-// Product of the extents of a shape from dimension `first` up to `last`; at most one of them is
-// symbolic.
+// Product of the extents of a shape; at most one of them is symbolic.
 Extent Product(std::span<const Extent> shape);
 
 }  // namespace birkhoff::ops
