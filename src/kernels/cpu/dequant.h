@@ -34,10 +34,6 @@ struct E8m0Table {
 };
 inline constexpr E8m0Table kE8m0;
 
-BK_INLINE void LoadBf16Bytes(const void* p, F32x16* even, F32x16* odd) {
-  LoadBf16Pairs(static_cast<const std::uint16_t*>(p), even, odd);
-}
-
 // Formats without scales: one block.
 template <std::int64_t kBytes, void (*kLoad)(const void*, F32x16*, F32x16*)>
 struct PlainRow {
@@ -61,7 +57,7 @@ struct PlainRow {
 };
 
 using F32Row = PlainRow<128, LoadF32Pairs>;
-using Bf16Row = PlainRow<64, LoadBf16Bytes>;
+using Bf16Row = PlainRow<64, LoadPackedBf16>;
 using F16Row = PlainRow<64, LoadF16Pairs>;
 
 struct Fp8Row {

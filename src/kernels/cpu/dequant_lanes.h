@@ -15,6 +15,14 @@
 
 namespace birkhoff::cpu::BK_ISA {
 
+#if defined(__AVX2__)
+
+BK_INLINE void LoadPackedBf16(const void* p, F32x16* even, F32x16* odd) {
+  LoadBf16Pairs(static_cast<const std::uint16_t*>(p), even, odd);
+}
+
+#endif
+
 #if defined(__AVX512F__)
 
 BK_INLINE void LoadF32Pairs(const void* p, F32x16* even, F32x16* odd) {
@@ -186,6 +194,10 @@ BK_INLINE float WidenF16(std::uint16_t h) {
     return sign != 0 ? -value : value;
   }
   return FromBits(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+BK_INLINE void LoadPackedBf16(const void* p, F32x16* even, F32x16* odd) {
+  FillPairs(even, odd, [=](int i) { return WidenBf16(ElementAt<std::uint16_t>(p, i)); });
 }
 
 BK_INLINE void LoadF32Pairs(const void* p, F32x16* even, F32x16* odd) {
