@@ -18,6 +18,7 @@
 #include "json_out.h"
 #include "progress.h"
 #include "table.h"
+#include "version.h"
 
 namespace birkhoff::cli {
 
@@ -56,11 +57,8 @@ std::string Today() {
 
 // What a figure means nothing without.
 Json Machine(CpuIsa isa, int threads) {
-  return {{"date", Today()},
-          {"version", BIRKHOFF_VERSION},
-          {"cpu", HostDevice().cpu},
-          {"isa", Name(isa)},
-          {"threads", threads}};
+  return {{"date", Today()},         {"version", kVersion}, {"commit", kCommit},
+          {"cpu", HostDevice().cpu}, {"isa", Name(isa)},    {"threads", threads}};
 }
 
 Result<Exit> BenchOps(OpsFlags flags) {
@@ -103,9 +101,6 @@ Result<Exit> BenchOps(OpsFlags flags) {
 
 Result<std::unique_ptr<Engine>> LoadForBench(const ModelBenchFlags& flags) {
   if (!flags.dummy) return LoadEngine(flags.model);
-  if (!flags.model.model.empty()) {
-    return Status::InvalidArgument("expected --model or --dummy, got both");
-  }
   ProgressBar bar;
   EngineOptions options = ToEngineOptions(flags.model, "");
   options.progress = bar.Callback();
@@ -191,9 +186,9 @@ Result<Exit> BenchModel(const ModelBenchFlags& flags) {
 void AddBenchOps(CLI::App& bench, Action& chosen) {
   auto f = std::make_shared<OpsFlags>();
   Flags flags(bench, "ops", "Time every kernel on the benchmark cases of its op.", kOpsExamples);
-  flags.Value("--op", f->bench.op, "PATTERN", "ops to time, with * and ?");
-  flags.Value("--kernel", f->bench.kernel, "PATTERN", "kernels to time");
-  flags.Value("--case", f->bench.case_name, "PATTERN", "cases to time");
+  flags.Subject("--op", f->bench.op, "PATTERN", "ops to time, with * and ?")->capture_default_str();
+  flags.Subject("--kernel", f->bench.kernel, "PATTERN", "kernels to time")->capture_default_str();
+  flags.Subject("--case", f->bench.case_name, "PATTERN", "cases to time")->capture_default_str();
   flags.Value("--seconds", f->bench.seconds, "SECONDS", "for each case and kernel")
       ->check(CLI::Range(0.001, 3600.0));
   AddThreadsFlag(flags, f->bench.threads);
@@ -207,8 +202,13 @@ void AddBenchModel(CLI::App& bench, Action& chosen) {
   Flags flags(bench, "model", "Time prefill and decoding of a model, or of one without weights.",
               kModelExamples);
   AddModelFlags(flags, f->model);
-  flags.Optional("--dummy", f->dummy, "FILE",
-                 "random weights of the shape of this config.json, made in memory");
+  CLI::Option* dummy =
+      flags.Subject("--dummy", f->dummy, "FILE",
+                    "random weights of the shape of this config.json, made in memory");
+  CLI::Option* model = flags.app().get_option("--model");
+  dummy->excludes(model);
+  // BIRKHOFF_MODEL does not count beside it: the environment is read after the command line.
+  dummy->trigger_on_parse()->each([model](const std::string&) { model->envname(""); });
   flags
       .Value("--weights", f->weights, "TYPE",
              "with --dummy: bf16, fp8 (blocks of 128 x 128), or release (fp8, experts MXFP4)")

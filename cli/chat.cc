@@ -41,6 +41,20 @@ std::optional<std::string> ReadLine(bool terminal) {
   return std::nullopt;
 }
 
+// Answers the last of `messages` and adds the answer to them.
+Result<GenerateStats> Turn(Engine& engine, Session& session, std::vector<ChatMessage>& messages,
+                           const ChatOptions& chat, const GenerateOptions& options) {
+  const Tokenizer& tokenizer = *engine.tokenizer();
+  BK_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids, ChatIds(tokenizer, messages, chat));
+  AnswerReader reader(tokenizer, chat.thinking_mode, /*quiet=*/false);
+  const Result<Generated> reply = GenerateTokens(engine, session, Unseen(session, ids), options,
+                                                 [&](std::int32_t token) { reader.Feed(token); });
+  reader.Finish();  // what an error cut short is shown as well, and ends its line
+  if (!reply.ok()) return reply.status();
+  messages.push_back(AssistantMessage(reader.answer()));
+  return reply->stats;
+}
+
 }  // namespace
 
 AnswerReader::AnswerReader(const Tokenizer& tokenizer, ThinkingMode mode, bool quiet)
@@ -94,7 +108,6 @@ ChatMessage AssistantMessage(const ChatAnswer& answer) {
 
 Status ChatLoop(Engine& engine, std::vector<ChatMessage> messages, const ChatOptions& chat,
                 const GenerateOptions& options, bool stats) {
-  const Tokenizer& tokenizer = *engine.tokenizer();
   const std::vector<ChatMessage> beginning = messages;
   BK_ASSIGN_OR_RETURN(Session session, engine.NewSession());
   const bool terminal = isatty(STDIN_FILENO) == 1;
@@ -111,18 +124,13 @@ Status ChatLoop(Engine& engine, std::vector<ChatMessage> messages, const ChatOpt
       continue;
     }
     messages.push_back(UserMessage(*line));
-    BK_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids, ChatIds(tokenizer, messages, chat));
-    AnswerReader reader(tokenizer, chat.thinking_mode, /*quiet=*/false);
-    const Result<Generated> reply = GenerateTokens(engine, session, Unseen(session, ids), options,
-                                                   [&](std::int32_t token) { reader.Feed(token); });
+    const Result<GenerateStats> reply = Turn(engine, session, messages, chat, options);
     if (!reply.ok()) {  // most likely the context is full: the conversation can be reset
       Log(LogLevel::kError, reply.status().message());
       messages.pop_back();
       continue;
     }
-    reader.Finish();
-    messages.push_back(AssistantMessage(reader.answer()));
-    if (stats) Log(LogLevel::kInfo, SpeedLine(reply->stats, MeasureSpeed(engine, reply->stats)));
+    if (stats) Log(LogLevel::kInfo, SpeedLine(*reply, MeasureSpeed(engine, *reply)));
   }
   return Status::Ok();
 }

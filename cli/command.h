@@ -16,7 +16,7 @@ enum class Exit : int {
   kOk = 0,
   kCheckFailed = 1,  // the answer is no: a kernel or a checkpoint is out of its bound
   kBadInput = 2,     // flags, files, ids, or something that this machine cannot run
-  kInternal = 3,     // a bug of Birkhoff
+  kInternal = 3,     // a bug of Birkhoff, no memory, or output that could not be written
 };
 
 Exit ExitFor(StatusCode code);

@@ -132,8 +132,8 @@ void AddExplain(CLI::App& app, Action& chosen) {
               "Show a model's graph, and for each op every kernel with its refusal.", kExamples);
   flags.app().add_option("op", f->op, "explain the kernel table of this op instead of a model");
   AddModelFlags(flags, f->model);
-  flags.Optional("--case", f->case_name, "PATTERN",
-                 "with an op: cases to decide (default: those of 'birkhoff bench ops')");
+  flags.Subject("--case", f->case_name, "PATTERN",
+                "with an op: cases to decide (default: those of 'birkhoff bench ops')");
   flags.Value("--format", f->format, "FORMAT", "text, dot (Graphviz) or json")
       ->check(CLI::IsMember({"text", "dot", "json"}));
   flags.app().callback(

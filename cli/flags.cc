@@ -22,6 +22,18 @@ std::string EnvironmentName(const std::string& flag) {
   return name;
 }
 
+// The tiny model, seen from the folder of the executable: in the source tree around a build folder
+// like build/release, and in an installation. Empty when it is in neither.
+std::string TinyModel() {
+  std::error_code error;
+  const std::filesystem::path exe = std::filesystem::read_symlink("/proc/self/exe", error);
+  for (const char* place : {"../../../models/tiny-v4", "../share/birkhoff/models/tiny-v4"}) {
+    const std::filesystem::path folder = (exe.parent_path() / place).lexically_normal();
+    if (std::filesystem::exists(folder / "config.json", error)) return folder.string();
+  }
+  return "";
+}
+
 std::string Indented(const std::string& lines) {
   std::string out = "Examples:\n  ";
   for (char c : lines) {
@@ -50,7 +62,7 @@ CLI::Option* Flags::Twin(CLI::Option* option) {
 void AddModelFlag(Flags& flags, ModelFlags& m) {
   flags.Optional("-m,--model", m.model, "DIR",
                  "folder with config.json, *.safetensors and tokenizer.json "
-                 "(default: models/tiny-v4 of the source tree)");
+                 "(default: models/tiny-v4, which comes with Birkhoff)");
 }
 
 void AddThreadsFlag(Flags& flags, int& threads) {
@@ -93,10 +105,11 @@ Result<std::string> ModelFolder(const ModelFlags& m) {
     }
     return m.model;
   }
-  std::string folder = BIRKHOFF_DEFAULT_MODEL;
-  if (!std::filesystem::exists(folder, error)) {
+  std::string folder = TinyModel();
+  if (folder.empty()) {
     return Status::InvalidArgument(
-        "--model is missing: expected a folder with config.json and *.safetensors");
+        "--model is missing: expected a folder with config.json and *.safetensors; models/tiny-v4, "
+        "the default, is neither beside the build folder of this binary nor installed with it");
   }
   Log(LogLevel::kInfo, fmt::format("model: {} (choose another with --model)", folder));
   return folder;

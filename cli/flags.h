@@ -1,5 +1,5 @@
-// Flags as every subcommand writes them: one line each, an environment twin for all, and the model
-// flags that most of them share.
+// Flags as every subcommand writes them: one line each, an environment twin for every setting, and
+// the model flags that most of them share.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,8 +12,8 @@
 
 namespace birkhoff::cli {
 
-// Registers flags of one subcommand. "--max-tokens" can also be given as BIRKHOFF_MAX_TOKENS; the
-// command line wins.
+// Registers flags of one subcommand. A setting like "--max-tokens" can also be given as
+// BIRKHOFF_MAX_TOKENS; the command line wins. What a single call works on has no such twin.
 class Flags {
  public:
   // `summary` is one sentence; `examples` are command lines, one per line.
@@ -34,8 +34,20 @@ class Flags {
     return Twin(app_->add_option(names, value, text)->type_name(unit));
   }
 
+  // What this call works on: an input, or a selection of ops, cases or tensors. Without a twin: left
+  // in the environment, it would exclude another input, or narrow what a later call does.
+  template <class T>
+  CLI::Option* Subject(const std::string& names, T& value, const std::string& unit,
+                       const std::string& text) {
+    return app_->add_option(names, value, text)->type_name(unit);
+  }
+
   CLI::Option* Switch(const std::string& names, bool& value, const std::string& text) {
     return Twin(app_->add_flag(names, value, text));
+  }
+
+  CLI::Option* SubjectSwitch(const std::string& names, bool& value, const std::string& text) {
+    return app_->add_flag(names, value, text);
   }
 
   CLI::App& app() { return *app_; }
@@ -64,8 +76,8 @@ void AddIsaFlag(Flags& flags, std::string& isa);
 // The strongest instruction set that --isa allows.
 CpuIsa MaxIsa(const std::string& isa);
 
-// The folder that --model names. Without the flag: the tiny model of the source tree, if it is
-// there.
+// The folder that --model names. Without the flag: models/tiny-v4 of the source tree that holds the
+// build folder of this binary, or share/birkhoff/models/tiny-v4 of its installation.
 Result<std::string> ModelFolder(const ModelFlags& m);
 
 EngineOptions ToEngineOptions(const ModelFlags& m, const std::string& folder);

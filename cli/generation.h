@@ -36,7 +36,7 @@ struct Speed {
   double bandwidth_fraction = 0;  // the quotient of both
 };
 
-// NaN stands for what was not run. Takes about 0.3 s the first time.
+// NaN stands for what was not run. Takes about 0.5 s the first time.
 Speed MeasureSpeed(const Engine& engine, const GenerateStats& stats);
 
 // "prefill 17 tokens at 512 tok/s; decode 64 tokens at 89.1 tok/s, ..."

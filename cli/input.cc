@@ -40,14 +40,14 @@ Result<std::vector<std::int32_t>> ReadIds(const InputFlags& flags) {
 }  // namespace
 
 void AddTextFlags(Flags& flags, InputFlags& input) {
-  flags.Optional("-p,--prompt,--text", input.text, "TEXT", "the text itself");
-  flags.Optional("-f,--file", input.file, "PATH",
-                 "read the text from a file; - is stdin, as is a pipe without any of these");
+  flags.Subject("-p,--prompt,--text", input.text, "TEXT", "the text itself");
+  flags.Subject("-f,--file", input.file, "PATH",
+                "read the text from a file; - is stdin, as is a pipe without any of these");
 }
 
 void AddIdFlags(Flags& flags, InputFlags& input) {
-  flags.Optional("--ids", input.ids, "LIST", "token ids: 0,17,42");
-  flags.Optional("--ids-file", input.ids_file, "PATH", "read token ids from a file; - is stdin");
+  flags.Subject("--ids", input.ids, "LIST", "token ids: 0,17,42");
+  flags.Subject("--ids-file", input.ids_file, "PATH", "read token ids from a file; - is stdin");
 }
 
 Result<std::string> ReadAll(const std::string& path) {

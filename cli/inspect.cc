@@ -200,8 +200,8 @@ void AddInspect(CLI::App& app, Action& chosen) {
   Flags flags(app, "inspect", "Show the tensors, the configuration and the memory plan of a model.",
               kExamples);
   AddModelFlags(flags, f->model);
-  flags.Optional("--tensors", f->tensors, "PATTERN",
-                 "only list the tensors whose names match (* and ?), without loading the model");
+  flags.Subject("--tensors", f->tensors, "PATTERN",
+                "only list the tensors whose names match (* and ?), without loading the model");
   flags.Switch("--json", f->json, "print one JSON object; sizes are in bytes");
   flags.app().callback([f, &chosen] { chosen = [f] { return Inspect(*f); }; });
 }

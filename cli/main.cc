@@ -1,12 +1,15 @@
 // birkhoff: one binary, one file per subcommand.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <exception>
+#include <iostream>
 #include <memory>
 #include <string>
 
 #include "command.h"
 #include "help.h"
 #include "log.h"
+#include "version.h"
 
 namespace birkhoff::cli {
 
@@ -21,8 +24,8 @@ constexpr const char* kFooter = R"(Examples:
   birkhoff verify
   birkhoff <subcommand> --help
 
-Every flag has an environment twin: --max-tokens is BIRKHOFF_MAX_TOKENS, --log-level BIRKHOFF_LOG.
-Exit codes: 0 done; 1 a check failed; 2 bad flags, files or ids; 3 internal error.)";
+Settings have environment twins: --max-tokens is BIRKHOFF_MAX_TOKENS, --log-level BIRKHOFF_LOG.
+Exit codes: 0 done; 1 a check failed; 2 bad flags, files or ids; 3 internal error, or output lost.)";
 
 LogLevel ParseLogLevel(const std::string& name) {
   if (name == "error") return LogLevel::kError;
@@ -42,11 +45,21 @@ int Fail(const Status& status) {
   return static_cast<int>(ExitFor(status.code()));
 }
 
+// What was printed must have arrived: a full disk makes an error, not a short result.
+int Finish(int code) {
+  std::cout.flush();  // --help and --version
+  const bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout;
+  if (!lost) return code;
+  Log(LogLevel::kError, "stdout: could not write all of the output");
+  return static_cast<int>(Exit::kInternal);
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(kSummary, "birkhoff");
   app.formatter(std::make_shared<HelpFormatter>());
   app.footer(kFooter);
-  app.set_version_flag("--version", "birkhoff " BIRKHOFF_VERSION, "print the version and exit");
+  app.set_version_flag("--version", std::string("birkhoff ") + kVersion + " (" + kCommit + ")",
+                       "print the version and exit");
   app.require_subcommand(0, 1);  // none is refused below: a misspelt one is then named
 
   std::string log_level = "info";
@@ -69,7 +82,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return app.exit(asked);
+    return Finish(app.exit(asked));
   } catch (const CLI::ParseError& error) {
     return Fail(Status::InvalidArgument(std::string(error.what()) + " (see '" +
                                         CommandLineSoFar(app) + " --help')"));
@@ -81,7 +94,7 @@ int Main(int argc, char** argv) {
   SetLogLimit(ParseLogLevel(log_level));
   const Result<Exit> exit = chosen();
   if (!exit.ok()) return Fail(exit.status());
-  return static_cast<int>(*exit);
+  return Finish(static_cast<int>(*exit));
 }
 
 }  // namespace

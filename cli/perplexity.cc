@@ -20,7 +20,7 @@ namespace birkhoff::cli {
 namespace {
 
 constexpr const char* kExamples = R"(birkhoff perplexity --file article.txt
-birkhoff perplexity --file article.txt --context 4096 --stride 4096 --json
+birkhoff perplexity --file article.txt --context 4096 --stride 4095 --json
 birkhoff perplexity --ids-file held_out.ids --precision f32)";
 
 constexpr std::int64_t kDefaultWindow = 2048;  // tokens
@@ -48,9 +48,15 @@ Result<Windows> ChooseWindows(const PerplexityFlags& flags, const Engine& engine
   w.length = engine.info().context;
   if (flags.model.context == 0) w.length = std::min(w.length, kDefaultWindow);
   w.stride = flags.stride == 0 ? std::max<std::int64_t>(1, w.length / 2) : flags.stride;
-  if (w.stride > w.length) {
+  if (w.length < 2) {
     return Status::InvalidArgument(fmt::format(
-        "--stride {}: expected at most the window of {} tokens (--context)", w.stride, w.length));
+        "--context {}: expected at least 2 tokens, one to score and one before it", w.length));
+  }
+  if (w.stride >= w.length) {  // the first token of a window has nothing before it
+    return Status::InvalidArgument(
+        fmt::format("--stride {}: expected less than the window of {} tokens (--context), so that "
+                    "windows overlap and every token but the first is scored",
+                    w.stride, w.length));
   }
   return w;
 }
@@ -67,7 +73,7 @@ Result<Likelihood> Measure(Engine& engine, std::span<const std::int32_t> ids, co
         ids.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
     BK_ASSIGN_OR_RETURN(const ScoreResult result, engine.Score(window, {.top = 0}));
     // token_logprobs[i] is that of window[i + 1].
-    for (std::int64_t i = std::max(scored, begin + 1); i < end; ++i, ++sum.tokens) {
+    for (std::int64_t i = scored; i < end; ++i, ++sum.tokens) {
       sum.nll -= result.token_logprobs[static_cast<std::size_t>(i - begin - 1)];
     }
     scored = end;
@@ -117,8 +123,8 @@ void AddPerplexity(CLI::App& app, Action& chosen) {
   AddIdFlags(flags, f->input);
   flags
       .Optional("--stride", f->stride, "TOKENS",
-                "tokens from one window to the next (default: half a window, which is --context "
-                "or, without it, at most 2048 tokens)")
+                "tokens from one window to the next, less than a window (default: half a window, "
+                "which is --context or, without it, at most 2048 tokens)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   flags.Switch("--no-bos", f->no_bos, "do not put the begin token in front of a text");
   flags.Switch("--json", f->json, "print one JSON object");

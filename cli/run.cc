@@ -147,11 +147,39 @@ Status Answer(const RunFlags& flags, Engine& engine, const std::vector<ChatMessa
   return Status::Ok();
 }
 
+// Refuses flags of which one would go unheeded.
+Status CheckTogether(const RunFlags& flags, bool chat) {
+  const char* text = flags.input.text ? "--prompt" : flags.input.file ? "--file" : nullptr;
+  if (flags.messages && text != nullptr) {
+    return Status::InvalidArgument(fmt::format(
+        "--messages with {}: expected one of them, a conversation ends with its own message",
+        text));
+  }
+  if (flags.interactive && text != nullptr) {
+    return Status::InvalidArgument(fmt::format(
+        "--interactive with {}: expected one of them, a dialogue reads its messages line by line",
+        text));
+  }
+  if (flags.interactive && flags.json) {
+    return Status::InvalidArgument(
+        "--interactive with --json (or BIRKHOFF_JSON): expected one of them, a dialogue streams "
+        "text");
+  }
+  if (flags.thinking && !chat) {
+    return Status::InvalidArgument(
+        "--thinking: expected --chat, --messages, --system or --interactive beside it, a text is "
+        "continued without reasoning");
+  }
+  return Status::Ok();
+}
+
 Result<Exit> Run(RunFlags flags) {
-  Input input;
   const bool interactive =
       flags.interactive || (!flags.input.text && !flags.input.file && !flags.messages &&
                             isatty(STDIN_FILENO) == 1 && !flags.json);
+  const bool chat = interactive || flags.chat || flags.messages || flags.system;
+  BK_RETURN_IF_ERROR(CheckTogether(flags, chat));
+  Input input;
   if (!interactive && !flags.messages) {
     BK_ASSIGN_OR_RETURN(input, ReadInput(flags.input));
     if (!input.text) {
@@ -159,7 +187,6 @@ Result<Exit> Run(RunFlags flags) {
     }
   }
   flags.generate.speculate = !flags.no_speculate;
-  const bool chat = interactive || flags.chat || flags.messages || flags.system;
   BK_ASSIGN_OR_RETURN(const std::vector<ChatMessage> messages, Conversation(flags, input));
   BK_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags.model));
   BK_RETURN_IF_ERROR(NeedTokenizer(*engine).status());
@@ -183,13 +210,13 @@ void AddRun(CLI::App& app, Action& chosen) {
               kExamples);
   AddModelFlags(flags, f->model);
   AddTextFlags(flags, f->input);
-  flags.Switch("--chat", f->chat, "the text is a message to answer, not a text to continue");
-  flags.Switch("-i,--interactive", f->interactive,
-               "chat line by line (what happens on a terminal without a prompt)");
-  flags.Optional("--messages", f->messages, "PATH",
-                 "answer a conversation: OpenAI-style JSON; - is stdin");
-  flags.Optional("--system", f->system, "TEXT", "chat: put a system message in front");
-  flags.Switch("--thinking", f->thinking, "chat: let the model reason before it answers");
+  flags.SubjectSwitch("--chat", f->chat, "the text is a message to answer, not a text to continue");
+  flags.SubjectSwitch("-i,--interactive", f->interactive,
+                      "chat line by line (what happens on a terminal without a prompt)");
+  flags.Subject("--messages", f->messages, "PATH",
+                "answer a conversation: OpenAI-style JSON; - is stdin");
+  flags.Subject("--system", f->system, "TEXT", "chat: put a system message in front");
+  flags.SubjectSwitch("--thinking", f->thinking, "chat: let the model reason before it answers");
   flags.Switch("--no-bos", f->no_bos, "do not put the begin token in front of the text");
   AddSamplingFlags(flags, f->generate);
   flags.Switch("--no-speculate", f->no_speculate, "no drafts; the text is the same, only slower");

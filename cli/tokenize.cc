@@ -121,10 +121,11 @@ void AddTokenize(CLI::App& app, Action& chosen) {
   AddIdFlags(flags, f->input);
   flags.Switch("--special", f->special, "recognise special tokens in the text: <think>, ...");
   flags.Switch("--bos", f->bos, "put the begin token in front");
-  flags.Switch("--chat", f->chat, "the text is a message: print the prompt that a chat makes");
-  flags.Optional("--messages", f->messages, "PATH",
-                 "print the prompt of a conversation: OpenAI-style JSON; - is stdin");
-  flags.Switch("--thinking", f->thinking, "chat: the prompt for an answer with reasoning");
+  flags.SubjectSwitch("--chat", f->chat,
+                      "the text is a message: print the prompt that a chat makes");
+  flags.Subject("--messages", f->messages, "PATH",
+                "print the prompt of a conversation: OpenAI-style JSON; - is stdin");
+  flags.SubjectSwitch("--thinking", f->thinking, "chat: the prompt for an answer with reasoning");
   flags.Switch("--json", f->json, "print one JSON object: ids, the text of each, and the text");
   flags.app().callback([f, &chosen] { chosen = [f] { return Tokenize(*f); }; });
 }

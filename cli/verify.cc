@@ -127,7 +127,8 @@ Json ToJson(const harness::GoldenCheck& c) {
   return json;
 }
 
-// The checks of one precision; prints them as they come, or adds them to `json`.
+// The checks of one precision: added to `json`, and printed as a table unless --json. Returns
+// whether all hold.
 Result<bool> VerifyPrecision(const VerifyFlags& flags, const std::string& folder,
                              const std::string& precision, Json& json) {
   ModelFlags model = flags.model;
@@ -137,7 +138,7 @@ Result<bool> VerifyPrecision(const VerifyFlags& flags, const std::string& folder
   options.progress = bar.Callback();
   const std::string golden = flags.golden.empty() ? folder + "/golden.safetensors" : flags.golden;
   BK_ASSIGN_OR_RETURN(const std::vector<harness::GoldenCheck> checks,
-                      harness::VerifyModel(options, golden, {}));
+                      harness::VerifyModel(options, golden));
   bar.Clear();
   Table table({"prompt", fmt::format("check ({})", precision), ">found", ">bound", "result"});
   Json list = Json::array();
@@ -174,18 +175,17 @@ void AddVerify(CLI::App& app, Action& chosen) {
   Flags flags(app, "verify",
               "Hold kernels against their definitions, or a checkpoint against goldens.",
               kExamples);
-  flags.Value("--op", f->ops.op, "PATTERN", "ops to verify, with * and ?");
-  flags.Value("--kernel", f->ops.kernel, "PATTERN", "kernels to verify");
-  flags.Value("--case", f->ops.case_name, "PATTERN", "cases to run");
+  flags.Subject("--op", f->ops.op, "PATTERN", "ops to verify, with * and ?")->capture_default_str();
+  flags.Subject("--kernel", f->ops.kernel, "PATTERN", "kernels to verify")->capture_default_str();
+  flags.Subject("--case", f->ops.case_name, "PATTERN", "cases to run")->capture_default_str();
   flags.Switch("--all", f->all, "list every case, not only the kernels");
   AddThreadsFlag(flags, f->model.threads);
   AddIsaFlag(flags, f->model.isa);
-  CLI::Option* model = flags.Optional("-m,--model", f->model.model, "DIR",
-                                      "verify this checkpoint instead of the kernels");
-  model->envname("");  // BIRKHOFF_MODEL must not turn a check of kernels into another one
+  CLI::Option* model = flags.Subject("-m,--model", f->model.model, "DIR",
+                                     "verify this checkpoint instead of the kernels");
   CLI::Option* golden =
-      flags.Optional("--golden", f->golden, "FILE",
-                     "golden outputs (default: golden.safetensors in the model's folder)");
+      flags.Subject("--golden", f->golden, "FILE",
+                    "golden outputs (default: golden.safetensors in the model's folder)");
   CLI::Option* precision = flags
                                .Optional("--precision", f->model.precision, "TYPE",
                                          "with --model: bf16 or f32 (default: both)")

@@ -3,9 +3,10 @@
 
 namespace birkhoff {
 
-// Reads a buffer of 512 MiB, larger than any cache in reach, with so many threads (0: every CPU
-// that this process may use) and returns GB/s (1e9 bytes), the best of three passes. Takes about
-// 0.3 s; 0 when the memory cannot be had.
+// Reads a buffer with so many threads (0: every CPU that this process may use) and returns GB/s
+// (1e9 bytes), the best of three passes. The buffer has 1 GiB, larger than the caches that servers
+// share, or 512 MiB on a machine with less than 8 GiB. Takes about 0.5 s; 0 when the memory cannot
+// be had.
 double MeasureReadBandwidth(int threads);
 
 }  // namespace birkhoff

@@ -6,8 +6,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/thread_pool.h"
+#include "birkhoff/device.h"
 
 namespace birkhoff {
 
@@ -15,10 +17,11 @@ namespace {
 
 using Line = std::uint64_t __attribute__((vector_size(64)));  // a cache line
 
-constexpr std::size_t kBytes = std::size_t{512} << 20;
-constexpr std::int64_t kLines = kBytes / sizeof(Line);
-constexpr std::int64_t kPieces = 256;  // 2 MiB each: one huge page
-constexpr std::int64_t kPieceLines = kLines / kPieces;
+constexpr std::size_t kPieceBytes = std::size_t{2} << 20;  // one huge page
+constexpr std::int64_t kPieceLines = kPieceBytes / sizeof(Line);
+
+// Large servers share hundreds of MiB of cache: only a buffer well beyond that shows the memory.
+std::int64_t Pieces() { return HostDevice().memory_bytes >= std::int64_t{8} << 30 ? 512 : 256; }
 
 std::uint64_t Sum(const Line* lines) {
   Line even = {};
@@ -34,27 +37,30 @@ std::uint64_t Sum(const Line* lines) {
 }  // namespace
 
 double MeasureReadBandwidth(int threads) {
-  void* memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const std::int64_t pieces = Pieces();
+  const std::size_t bytes = static_cast<std::size_t>(pieces) * kPieceBytes;
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 0;
-  madvise(memory, kBytes, MADV_HUGEPAGE);  // fewer faults; without it the result is the same
+  madvise(memory, bytes, MADV_HUGEPAGE);  // fewer faults; without it the result is the same
   ThreadPool pool(threads);
   auto* lines = static_cast<Line*>(memory);
-  pool.ParallelFor(kPieces, 1, [&](std::int64_t begin, std::int64_t end, int) {
+  pool.ParallelFor(pieces, 1, [&](std::int64_t begin, std::int64_t end, int) {
     std::fill(lines + begin * kPieceLines, lines + end * kPieceLines, Line{1});
   });
   double best = 0;
   for (int pass = 0; pass < 3; ++pass) {
-    std::uint64_t sums[kPieces] = {};
+    std::vector<std::uint64_t> sums(static_cast<std::size_t>(pieces));
     const auto start = std::chrono::steady_clock::now();
-    pool.ParallelFor(kPieces, 1, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t p = begin; p < end; ++p) sums[p] = Sum(lines + p * kPieceLines);
+    pool.ParallelFor(pieces, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t p = begin; p < end; ++p)
+        sums[static_cast<std::size_t>(p)] = Sum(lines + p * kPieceLines);
     });
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     // The sums are used, so that the reads cannot be left out.
-    const bool read = std::count(sums, sums + kPieces, sums[0]) == kPieces;
-    if (read) best = std::max(best, static_cast<double>(kBytes) / took.count() / 1e9);
+    const bool read = std::count(sums.begin(), sums.end(), sums[0]) == pieces;
+    if (read) best = std::max(best, static_cast<double>(bytes) / took.count() / 1e9);
   }
-  munmap(memory, kBytes);
+  munmap(memory, bytes);
   return best;
 }
 

@@ -1,9 +1,12 @@
 #include "harness/inspect.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 #include <utility>
 
 #include "io/checkpoint.h"
+#include "io/safetensors.h"
 #include "runtime/engine_impl.h"
 
 namespace birkhoff::harness {
@@ -31,15 +34,22 @@ GraphInfo Describe(std::string name, const graph::Plan& plan) {
 
 Result<std::vector<TensorInfo>> ListTensors(const std::string& folder) {
   BK_ASSIGN_OR_RETURN(const io::Checkpoint checkpoint, io::Checkpoint::Open(folder));
+  std::set<std::string> paths;
+  for (const std::string& name : checkpoint.names()) paths.insert(checkpoint.FileOf(name));
   std::vector<TensorInfo> tensors;
-  for (const std::string& name : checkpoint.names()) {
-    BK_ASSIGN_OR_RETURN(const ConstTensorView view, checkpoint.Find(name));
-    tensors.push_back({.name = name,
-                       .dtype = std::string(Name(view.dtype)),
-                       .shape = view.shape.ToString(),
-                       .bytes = view.bytes(),
-                       .file = std::filesystem::path(checkpoint.FileOf(name)).filename().string()});
+  for (const std::string& path : paths) {
+    // From the header and not as a view: that would need a DType.
+    BK_ASSIGN_OR_RETURN(const io::SafetensorsFile file, io::SafetensorsFile::Open(path));
+    for (const io::TensorEntry& entry : file.tensors()) {
+      tensors.push_back({.name = entry.name,
+                         .dtype = entry.dtype_name,
+                         .shape = entry.shape.ToString(),
+                         .bytes = static_cast<std::int64_t>(entry.end - entry.begin),
+                         .file = std::filesystem::path(path).filename().string()});
+    }
   }
+  std::sort(tensors.begin(), tensors.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
   return tensors;
 }
 

@@ -18,7 +18,7 @@ struct TensorInfo {
   std::string file = {};  // without its folder
 };
 
-// Every tensor of the checkpoint, by name. Reads headers only.
+// Every tensor of the checkpoint, by name, also of types that Birkhoff has not. Reads headers only.
 Result<std::vector<TensorInfo>> ListTensors(const std::string& folder);
 
 struct StateInfo {

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <span>
+#include <system_error>
 #include <utility>
 
 #include "harness/golden.h"
@@ -38,6 +40,12 @@ Difference Compare(Floats expected, Floats actual, double bound) {
   return d;
 }
 
+// "tiny-v4" for "models/tiny-v4/", and for "." in it.
+std::string FolderName(const std::string& folder) {
+  std::error_code error;
+  return std::filesystem::weakly_canonical(folder, error).filename().string();
+}
+
 // Sums over all prompts, for the figures of bf16.
 struct Totals {
   double difference = 0;  // of token log-probabilities
@@ -48,10 +56,10 @@ struct Totals {
 
 class Verifier {
  public:
-  Verifier(EngineOptions options, const OnCheck& on_check)
+  explicit Verifier(EngineOptions options)
       : options_(std::move(options)),
         exact_(options_.precision == Precision::kF32),
-        on_check_(on_check) {}
+        tiny_v4_(FolderName(options_.model) == "tiny-v4") {}
 
   Status Load() {
     BK_ASSIGN_OR_RETURN(engine_, Engine::Load(options_));
@@ -89,7 +97,6 @@ class Verifier {
   void Add(GoldenCheck check) {
     check.ok = check.found <= check.bound;
     checks_.push_back(std::move(check));
-    if (on_check_) on_check_(checks_.back());
   }
 
   void AddDifference(const GoldenPrompt& golden, std::string what, Floats expected, Floats actual) {
@@ -107,14 +114,22 @@ class Verifier {
     Add(std::move(check));
   }
 
-  // Like AddDifference, for one log-probability per token, with the exception for near-ties.
+  bool IsNearTie(const GoldenPrompt& golden, std::size_t token) const {
+    return tiny_v4_ && (golden.name == "12" || golden.name == "13") && token == kNearTieToken;
+  }
+
+  // Like AddDifference, for one log-probability per token, with the exception for the near-tie.
   void AddLogprobs(const GoldenPrompt& golden, Floats expected, Floats actual) {
-    const Difference d = Compare(expected, actual, kF32Bound);
-    const bool near_tie =
-        d.outside > 0 && d.outside <= kNearTieTokens && d.largest <= kNearTieFactor * kF32Bound;
-    if (!near_tie) return AddDifference(golden, "token_logprobs", expected, actual);
-    Add({golden.name, "token_logprobs", d.largest, kNearTieFactor * kF32Bound, false,
-         fmt::format("exception: near-tie in the indexer before token {}", d.at + 1)});
+    if (expected.size() == actual.size()) {
+      const Difference d = Compare(expected, actual, kF32Bound);
+      if (d.outside == 1 && IsNearTie(golden, d.at)) {
+        return Add({golden.name, "token_logprobs", d.largest, kNearTieBound, false,
+                    fmt::format("known near-tie of the indexer in tiny-v4, prompts 12 and 13, at "
+                                "token {}; all others within {}",
+                                kNearTieToken, kF32Bound)});
+      }
+    }
+    AddDifference(golden, "token_logprobs", expected, actual);
   }
 
   void CheckExact(const GoldenPrompt& golden, const ScoreResult& found) {
@@ -193,7 +208,7 @@ class Verifier {
 
   EngineOptions options_ = {};
   bool exact_ = false;
-  OnCheck on_check_ = {};
+  bool tiny_v4_ = false;
   std::unique_ptr<Engine> engine_ = {};
   std::vector<GoldenCheck> checks_ = {};
   Totals totals_ = {};
@@ -202,9 +217,9 @@ class Verifier {
 }  // namespace
 
 Result<std::vector<GoldenCheck>> VerifyModel(const EngineOptions& options,
-                                             const std::string& golden, const OnCheck& on_check) {
+                                             const std::string& golden) {
   BK_ASSIGN_OR_RETURN(const std::vector<GoldenPrompt> prompts, ReadGoldens(golden));
-  Verifier verifier(options, on_check);
+  Verifier verifier(options);
   BK_RETURN_IF_ERROR(verifier.Load());
   for (const GoldenPrompt& prompt : prompts) BK_RETURN_IF_ERROR(verifier.Prompt(prompt));
   verifier.Finish();

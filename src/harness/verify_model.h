@@ -12,7 +12,7 @@
 // All but ids and logits_last are optional.
 #pragma once
 
-#include <functional>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -23,13 +23,14 @@ namespace birkhoff::harness {
 
 // Bounds in f32: the goldens are exact, so only the order of sums differs.
 inline constexpr double kF32Bound = 1e-3;  // logits, log-probabilities, streams: absolute
-// A near-tie in the indexer selects another compressed entry, which moves the log-probabilities
-// after it. Such a prompt may have so many of them out of the bound, by no more than the factor.
-inline constexpr int kNearTieTokens = 1;
-inline constexpr double kNearTieFactor = 2;
+// The one exception. Prompts 12 and 13 of tiny-v4 are one document, cut at two places. At token 884
+// two indexer scores are 3e-8 of their range apart: correct runs choose differently there, which
+// moves the log-probability of the token after it, token_logprobs[884], and no other.
+inline constexpr std::size_t kNearTieToken = 884;
+inline constexpr double kNearTieBound = 2e-3;
 
 // Bounds in bf16, where every activation is rounded.
-inline constexpr double kBf16MeanLogprob = 0.02;  // nats, mean |difference| over a prompt
+inline constexpr double kBf16MeanLogprob = 0.02;  // nats, mean |difference| over all prompts
 inline constexpr double kBf16Margin = 0.25;       // first choices agree where the gap is wider
 inline constexpr double kBf16Perplexity = 0.005;  // relative, over all prompts
 
@@ -44,11 +45,9 @@ struct GoldenCheck {
 };
 
 // Loads the checkpoint with these options (precision decides the bounds) and checks every prompt.
-// on_check, if given, is told of each result as it comes.
 //
 // Errors   those of loading, and kInvalidArgument for goldens that are not as above
-using OnCheck = std::function<void(const GoldenCheck& check)>;
 Result<std::vector<GoldenCheck>> VerifyModel(const EngineOptions& options,
-                                             const std::string& golden, const OnCheck& on_check);
+                                             const std::string& golden);
 
 }  // namespace birkhoff::harness
