@@ -39,6 +39,8 @@ Outcome Birkhoff(const std::string& arguments, const std::string& input,
   const std::string in = WriteTemporary("in", input);
   const std::string out = WriteTemporary("out", "");
   const std::string err = WriteTemporary("err", "");
+  // Of the source tree, wherever the build folder is.
+  setenv("BIRKHOFF_MODEL", BIRKHOFF_SOURCE_DIR "/models/tiny-v4", /*overwrite=*/1);
   const std::string command =
       before + " " BIRKHOFF_BINARY " " + arguments + " <" + in + " >" + out + " 2>" + err;
   const int status = std::system(command.c_str());

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <string>
 
 #include "birkhoff.h"
@@ -57,6 +58,19 @@ TEST(Run, NeedsAPrompt) {
   EXPECT_EQ(Birkhoff("run --prompt x --temperature -1").exit_code, 2);
 }
 
+TEST(Run, RefusesFlagsThatWouldGoUnheeded) {
+  const char* const kRefused[][2] = {{"--messages - --prompt x", "--messages with --prompt"},
+                                     {"--messages - --file x", "--messages with --file"},
+                                     {"-i --prompt x", "--interactive with --prompt"},
+                                     {"-i --json", "--interactive with --json"},
+                                     {"--thinking --prompt x", "--thinking: expected --chat"}};
+  for (const auto& [flags, message] : kRefused) {
+    const Outcome o = Birkhoff(std::string("run ") + flags);
+    EXPECT_EQ(o.exit_code, 2) << flags;
+    EXPECT_THAT(o.err, HasSubstr(message));
+  }
+}
+
 TEST(Run, AnswersConversations) {
   const std::string messages = R"({"messages": [{"role": "system", "content": "Be brief."},
                                                 {"role": "user", "content": "Hi"}]})";
@@ -75,6 +89,23 @@ TEST(Run, ChatKeepsTheConversation) {
   std::size_t answers = 0;
   for (std::size_t at = 0; (at = o.err.find("prefill ", at)) != std::string::npos; ++at) ++answers;
   EXPECT_EQ(answers, 3u) << o.err;
+}
+
+TEST(Run, ChatGoesOnAfterAnError) {
+  // The long message exceeds the context; without it the conversation fits again.
+  const Outcome o = Birkhoff("run -i --max-tokens 2 --context 64",
+                             "Hi\n" + std::string(2000, '?') + " and more\nHi\n");
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("birkhoff: error: "));
+  EXPECT_NE(o.err.find("prefill ", o.err.find("error: ")), std::string::npos) << o.err;
+  const std::string messages = WriteTemporary(
+      "messages.json", R"([{"role": "user", "content": "Hi", "task": "none such"}])");
+  const Outcome bad = Birkhoff("run -i --messages " + messages, "Hello\nHello\n");
+  std::remove(messages.c_str());
+  EXPECT_EQ(bad.exit_code, 0) << bad.err;
+  const std::size_t first = bad.err.find("none such");
+  ASSERT_NE(first, std::string::npos) << bad.err;
+  EXPECT_NE(bad.err.find("none such", first + 1), std::string::npos) << bad.err;
 }
 
 TEST(Run, AnInterruptEndsTheTextNotTheProgram) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,21 @@ TEST(Inspect, FiltersTensors) {
   ASSERT_EQ(o.json()["tensors"].size(), 1u) << o.out;
   EXPECT_EQ(o.json()["tensors"][0]["shape"], json({256}));
   EXPECT_EQ(Birkhoff("inspect --tensors 'nothing*'").exit_code, 2);
+}
+
+TEST(Inspect, ListsTensorsOfTypesThatBirkhoffHasNot) {
+  const std::string header = R"({"mask": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}})";
+  const std::uint64_t length = header.size();
+  std::string file(reinterpret_cast<const char*>(&length), sizeof(length));
+  file += header + std::string(2, '\1');
+  const std::filesystem::path folder = testing::TempDir() + "birkhoff_inspect_bool";
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder / "model.safetensors", std::ios::binary) << file;
+  const Outcome o = Birkhoff("inspect --json --tensors '*' --model " + folder.string());
+  std::filesystem::remove_all(folder);
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_EQ(o.json()["tensors"][0]["dtype"], "BOOL");
+  EXPECT_EQ(o.json()["tensors"][0]["bytes"], 2);
 }
 
 TEST(Explain, ShowsTheTableOfAnOp) {
@@ -88,7 +105,8 @@ TEST(Verify, HoldsACheckpointAgainstItsGoldens) {
   std::vector<float> logits =
       Birkhoff("score --ids 7 --logits --precision f32").json()["logits_last"];
   const std::string path = WriteTemporary("golden", Golden(7, logits));
-  const std::string command = "verify --precision f32 --json --golden " + path;
+  const std::string command =
+      "verify --model " + std::string(kModel) + " --precision f32 --json --golden " + path;
   const Outcome same = Birkhoff(command);
   EXPECT_EQ(same.exit_code, 0) << same.err;
   EXPECT_EQ(same.json()["ok"], true);
@@ -115,6 +133,7 @@ TEST(Bench, TimesOps) {
   EXPECT_EQ(j["op"], "rms_norm");
   EXPECT_GT(j["us"].get<double>(), 0);
   EXPECT_GT(j["pct_bandwidth"].get<double>(), 0);
+  EXPECT_NE(j["commit"], "");
   EXPECT_EQ(Birkhoff("bench ops --op nonsense").exit_code, 2);
 }
 
@@ -129,7 +148,10 @@ TEST(Bench, TimesModels) {
   EXPECT_GT(j["decode_fraction"].get<double>(), 0);
   EXPECT_GT(j["prefill_fraction"].get<double>(), 0);
   EXPECT_FALSE(j["ops"].empty());
-  EXPECT_EQ(Birkhoff(dummy + "--context 4").exit_code, 2);
+  const Outcome small = Birkhoff(dummy + "--context 4", "", "BIRKHOFF_MODEL=/no/such");
+  EXPECT_EQ(small.exit_code, 2);
+  EXPECT_THAT(small.err, HasSubstr("a context of")) << "BIRKHOFF_MODEL must not count";
+  EXPECT_EQ(Birkhoff(dummy + "--model /no/such").exit_code, 2);
 }
 
 }  // namespace

@@ -107,14 +107,15 @@ TEST(Perplexity, ScoresEveryTokenOnceWhateverTheWindows) {
     const json j = Birkhoff("perplexity --json --ids " + ids + " " + windows).json();
     EXPECT_EQ(j["tokens"], 39) << windows;
   }
-  // Without overlap the first token of each later window has no tokens before it.
-  EXPECT_EQ(Birkhoff("perplexity --json --context 8 --stride 8 --ids " + ids).json()["tokens"], 35);
 }
 
-TEST(Perplexity, RefusesGapsBetweenWindows) {
-  const Outcome o = Birkhoff("perplexity --ids 1,2,3 --context 2 --stride 3");
-  EXPECT_EQ(o.exit_code, 2);
-  EXPECT_THAT(o.err, HasSubstr("--stride 3"));
+TEST(Perplexity, RefusesWindowsWithoutOverlap) {
+  const Outcome stride = Birkhoff("perplexity --ids 1,2,3 --context 2 --stride 2");
+  EXPECT_EQ(stride.exit_code, 2);
+  EXPECT_THAT(stride.err, HasSubstr("--stride 2"));
+  const Outcome context = Birkhoff("perplexity --ids 1,2,3 --context 1");
+  EXPECT_EQ(context.exit_code, 2);
+  EXPECT_THAT(context.err, HasSubstr("--context 1"));
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 // What every subcommand promises: help, errors in one line, exit codes, environment twins.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "birkhoff.h"
 
@@ -63,11 +67,62 @@ TEST(Usage, MissingModelsAreNamed) {
   ExpectOneLineError(Birkhoff("score --ids 1 --model /no/such"), "/no/such");
   ExpectOneLineError(Birkhoff("inspect --model /"), "/");
   ExpectOneLineError(Birkhoff("tokenize --text x --model /no/such"), "/no/such");
-  ExpectOneLineError(Birkhoff("verify --golden /no/such --log-level error"), "/no/such");
+  ExpectOneLineError(Birkhoff("verify --model " BIRKHOFF_SOURCE_DIR
+                              "/models/tiny-v4 --golden /no/such --log-level error"),
+                     "/no/such");
   ExpectOneLineError(Birkhoff("bench model --dummy /no/such"), "/no/such");
 }
 
-TEST(Usage, EveryFlagHasAnEnvironmentTwinAndTheCommandLineWins) {
+// The exit code of a command line of the shell, which says nothing.
+int ExitCode(const std::string& command) {
+  const int status = std::system((command + " </dev/null 2>/dev/null").c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Usage, LostOutputIsAnError) {
+  const std::string model = " --model " BIRKHOFF_SOURCE_DIR "/models/tiny-v4";
+  EXPECT_EQ(ExitCode(BIRKHOFF_BINARY " --version >/dev/full"), 3);
+  for (const char* command : {"tokenize --text Hello", "inspect --json",
+                              "run --prompt Hello --max-tokens 2 --no-stats"}) {
+    const std::string all = std::string(BIRKHOFF_BINARY " ") + command + model;
+    EXPECT_EQ(ExitCode(all + " >/dev/full"), 3) << command;
+    EXPECT_EQ(ExitCode(all + " >/dev/null"), 0) << command;
+  }
+}
+
+TEST(Usage, FindsTheTinyModelBesideTheBinary) {
+  namespace fs = std::filesystem;
+  const fs::path root = testing::TempDir() + "birkhoff_installed";
+  for (const auto& [bin, models] : {std::pair("build/dev/cli", "models"),
+                                    std::pair("prefix/bin", "prefix/share/birkhoff/models")}) {
+    fs::remove_all(root);
+    fs::create_directories(root / bin);
+    fs::copy_file(BIRKHOFF_BINARY, root / bin / "birkhoff");
+    const std::string command = "env -u BIRKHOFF_MODEL " + (root / bin / "birkhoff").string() +
+                                " tokenize --text Hello >/dev/null";
+    EXPECT_EQ(ExitCode(command), 2) << bin;
+    fs::create_directories(root / models);
+    fs::create_directory_symlink(BIRKHOFF_SOURCE_DIR "/models/tiny-v4", root / models / "tiny-v4");
+    EXPECT_EQ(ExitCode(command), 0) << bin;
+  }
+  fs::remove_all(root);
+}
+
+TEST(Usage, InputsAndSelectionsHaveNoTwins) {
+  const std::string all =
+      "BIRKHOFF_PROMPT=x BIRKHOFF_TEXT=x BIRKHOFF_FILE=/no/such BIRKHOFF_IDS=1 BIRKHOFF_OP=none "
+      "BIRKHOFF_IDS_FILE=/no/such BIRKHOFF_MESSAGES=/no/such BIRKHOFF_CHAT=1 BIRKHOFF_CASE=none "
+      "BIRKHOFF_KERNEL=none BIRKHOFF_GOLDEN=/no/such BIRKHOFF_TENSORS=none BIRKHOFF_THINKING=1";
+  for (const char* command : {"tokenize --text Hello", "tokenize --ids 7,8",
+                              "inspect --tensors 'layers.0.attn_norm*'", "explain rms_norm"}) {
+    const Outcome plain = Birkhoff(command);
+    EXPECT_EQ(plain.exit_code, 0) << plain.err;
+    EXPECT_EQ(Birkhoff(command, "", all).out, plain.out) << command;
+  }
+  EXPECT_EQ(Birkhoff("verify --op rms_norm", "", all).exit_code, 0);
+}
+
+TEST(Usage, SettingsHaveEnvironmentTwinsAndTheCommandLineWins) {
   const std::string command = "tokenize --text Hello";
   const Outcome plain = Birkhoff(command);
   EXPECT_EQ(Birkhoff(command, "", "BIRKHOFF_JSON=1").json()["text"], "Hello");
