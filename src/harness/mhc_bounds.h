@@ -1,6 +1,8 @@
-// Error bounds of the mHC coefficients in class "f32", from the inputs of a site.
+// Error bounds of the mHC coefficients in class "f32", from the inputs of a site. First order in
+// u = 2^-24.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -27,8 +29,55 @@ class MhcBounds {
         base_(base),
         rms_eps_(rms_eps) {}
 
-  // Largest error of the logit m[row] * scale + base[row] of a token.
-  double Logit(std::int64_t token, std::int64_t row, double scale) const {
+  // Of sigmoid(logit), whose slope is at most 1/4. exp within one ulp (2 u) counts for a quarter
+  // too; the sum, the quotient, what is added or multiplied after it, and the definition's own
+  // rounding take one u each: less than 8 u of a value of at most 1.
+  double Sigmoid(std::int64_t token, std::int64_t row, double scale) const {
+    return LogitAt(token, row, scale).error / 4 + 8 * kF32Eps;
+  }
+
+  // Relative, of every element of comb.
+  //
+  // All that follows the logits adds and divides positive numbers, so relative errors bound it. A
+  // softmax expands the largest error L of its logits to 2 L. With D the distance of the logits,
+  // subtracting the largest costs D u twice (numerator and sum), exp 2 u twice, the sum hc - 1, the
+  // quotient and adding eps one u each:
+  //   of_m = 2 L + (2 D + 4 + (hc - 1) + 2) u.
+  // A half-step is v = 1 / (eps e + sum_i M_i u_i). A weighted mean of relative errors is at most
+  // the largest, so the error of v is that of u plus of_m plus r = (hc + 2) u: a product, hc fused
+  // multiply-adds and a quotient. After k = 2 iterations - 1 half-steps the last vector errs by
+  // k (of_m + r), the one before by (k - 1) (of_m + r), and (u_i M_ij) v_j adds of_m, two products
+  // and the definition's own rounding.
+  double Comb(std::int64_t token, double scale, int iterations) const {
+    double worst = 0;
+    double least = HUGE_VAL;
+    double most = -HUGE_VAL;
+    for (std::int64_t i = 0; i < hc_ * hc_; ++i) {
+      const Logit logit = LogitAt(token, 2 * hc_ + i, scale);
+      worst = std::max(worst, logit.error);
+      least = std::min(least, logit.value);
+      most = std::max(most, logit.value);
+    }
+    const auto hc = static_cast<double>(hc_);
+    const double of_m = 2 * worst + (2 * (most - least) + hc + 5) * kF32Eps;
+    const double k = 2.0 * iterations - 1;
+    return std::expm1(2 * k * of_m + ((2 * k - 1) * (hc + 2) + 3) * kF32Eps);
+  }
+
+ private:
+  struct Logit {
+    double value = 0;
+    double error = 0;  // largest, absolute
+  };
+
+  // z = (fn x rs) scale + base with rs = 1 / rms.
+  //
+  // fn x: a lane's chain has four blocks for each stream of each chunk of its slice, then come
+  // three levels of lanes and four of slices; each costs at most u of the sum of magnitudes.
+  // rs: the chain of squares (per stream), the same seven levels and log2(hc) of streams, the mean
+  // and its eps; all terms are positive, and the root halves what they cost; root and reciprocal
+  // cost one u each. z: two products and a sum.
+  Logit LogitAt(std::int64_t token, std::int64_t row, double scale) const {
     const std::int64_t k = hc_ * hidden_;
     double dot = 0;
     double terms = 0;
@@ -39,31 +88,16 @@ class MhcBounds {
       terms += std::abs(fn_[row * k + i] * x);
       squares += x * x;
     }
+    const auto hc = static_cast<double>(hc_);
     const double rs = 1 / std::sqrt(squares / static_cast<double>(k) + rms_eps_);
-    const double chunks = std::ceil(static_cast<double>(hidden_) / 32);
-    // A lane's chain, its three levels and the four of the slices; then the scale by rs.
-    const double chain = 4 * static_cast<double>(hc_) * std::ceil(chunks / 16) + 8;
-    const double of_m = rs * terms * chain * kF32Eps + 0x1p-18 * std::abs(dot * rs);
-    return of_m * std::abs(scale) +
-           3 * kF32Eps * (std::abs(dot * rs * scale) + std::abs(base_[row]));
+    const double chunks = std::ceil(std::ceil(static_cast<double>(hidden_) / 32) / 16);
+    const double of_dot = 4 * hc * chunks + 7;
+    const double of_rs = (4 * chunks + 7 + std::log2(hc) + 2) / 2 + 2;
+    const double scaled = std::abs(dot * rs * scale);
+    return {dot * rs * scale + base_[row], kF32Eps * (of_dot * terms * rs * std::abs(scale) +
+                                                      (of_rs + 3) * scaled + std::abs(base_[row]))};
   }
 
-  // Of sigmoid(logit), whose slope is at most 1/4, plus a few roundings.
-  double Sigmoid(std::int64_t token, std::int64_t row, double scale) const {
-    return Logit(token, row, scale) / 4 + 0x1p-21;
-  }
-
-  // Relative, of every element of comb: no half-step of Sinkhorn expands differences of logarithms,
-  // and each of the 39 adds at most two roundings to both scaling vectors.
-  double Comb(std::int64_t token, double scale) const {
-    double worst = 0;
-    for (std::int64_t i = 0; i < hc_ * hc_; ++i) {
-      worst = std::max(worst, Logit(token, 2 * hc_ + i, scale));
-    }
-    return 78 * worst + 160 * kF32Eps;
-  }
-
- private:
   const void* streams_ = nullptr;
   DType type_ = kBF16;
   std::int64_t hc_ = 0;

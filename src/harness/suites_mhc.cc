@@ -96,7 +96,7 @@ MhcBounds AddCoefficients(Buffers& buffers, const MhcShape& s, const void* strea
                                                                   double expected) mutable {
     const std::int64_t token = i / (hc * hc);
     const auto [it, is_new] = known.try_emplace(token, 0);
-    if (is_new) it->second = bounds.Comb(token, site.scale[2]);
+    if (is_new) it->second = bounds.Comb(token, site.scale[2], site.iterations);
     return it->second * std::abs(expected);
   };
   to.push_back(NewOutput(buffers, "pre", kF32, s.tokens * hc, pre));

@@ -54,10 +54,18 @@ Problem<CopyArgs> Make(double bound) {
   return p;
 }
 
+Problem<CopyArgs> MakeWithNan() {
+  Problem<CopyArgs> p = Make(1.0);
+  const_cast<float*>(p.args.x)[p.args.n - 1] = std::nanf("");
+  return p;
+}
+
 const Suite& CopySuite() {
-  static const std::unique_ptr<Suite> suite = MakeSuite<CopyArgs>(
-      "copy", kTable,
-      {{"exact", [] { return Make(0); }}, {"bounded", [] { return Make(1.1e-3); }}});
+  static const std::unique_ptr<Suite> suite =
+      MakeSuite<CopyArgs>("copy", kTable,
+                          {{"exact", [] { return Make(0); }},
+                           {"bounded", [] { return Make(1.1e-3); }},
+                           {"nan", MakeWithNan}});
   return *suite;
 }
 
@@ -86,6 +94,13 @@ TEST_F(Judge, AcceptsWhatIsWithinTheBoundAndSaysHowNear) {
 }
 
 TEST_F(Judge, SeesAnElementThatWasNotWritten) { EXPECT_FALSE(Check(1, 1).ok); }
+
+TEST_F(Judge, SeesThatANanWasNotWritten) {
+  EXPECT_TRUE(Check(2, 4).ok);
+  const CheckResult result = Check(2, 1);
+  EXPECT_FALSE(result.ok);
+  EXPECT_THAT(result.detail, HasSubstr("out[19]: expected nan, got nothing written"));
+}
 
 TEST_F(Judge, SeesAWriteBehindTheEnd) {
   const CheckResult result = Check(1, 2);
