@@ -51,7 +51,7 @@ class Bpe {
   std::array<std::int32_t, 256> byte_ids_ = {};
   std::vector<Merge> merges_ = {};
   // Open addressing over a power of two of slots, at most half of them used.
-  std::vector<Slot> slots_ = std::vector<Slot>(1);
+  std::vector<Slot> slots_ = std::vector<Slot>(2);
   int hash_shift_ = 63;
 };
 

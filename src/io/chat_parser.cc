@@ -283,7 +283,10 @@ struct ChatParser::Impl {
       case ValueType::kString: return Emit(Kind::kToolCallArguments, "\"");
       case ValueType::kJson:
       case ValueType::kAny:
-        if (io::ParseJson(value_).ok()) return Emit(Kind::kToolCallArguments, value_);
+        // One level of depth goes to the object of the arguments, in which the value will stand.
+        if (io::ParseJson(value_, io::kDeepestJson - 1).ok()) {
+          return Emit(Kind::kToolCallArguments, value_);
+        }
         Flaw(ChatFlaw::kMalformedCall);
         return EmitQuoted(value_);
       case ValueType::kNone: return;

@@ -14,8 +14,6 @@ namespace {
 
 using Kind = JsonValue::Kind;
 
-constexpr std::size_t kDeepest = 128;
-
 // As repr() of a float: the fewest digits that read back the same, plain from 1e-4 to 1e16.
 std::string PythonFloat(double value) {
   char buffer[32];
@@ -35,6 +33,8 @@ std::string PythonFloat(double value) {
 // Builds the tree; the parser that calls it does not recurse.
 class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit TreeBuilder(std::size_t deepest) : deepest_(deepest) {}
+
   bool null() override { return Add(Kind::kNull, {}); }
   bool boolean(bool value) override { return Add(Kind::kBool, value ? "true" : "false"); }
   bool number_integer(number_integer_t value) override {
@@ -86,8 +86,8 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool Open(Kind kind) {
-    if (open_.size() == kDeepest) {
-      error_ = fmt::format("nested deeper than {}", kDeepest);
+    if (open_.size() == deepest_) {
+      error_ = fmt::format("nested deeper than {}", deepest_);
       return false;
     }
     JsonValue* value = Place();
@@ -100,6 +100,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
+  std::size_t deepest_ = 0;
   std::vector<JsonValue*> open_ = {};
   std::string error_ = {};
 };
@@ -160,12 +161,12 @@ std::string_view JsonKindName(JsonValue::Kind kind) {
   return "";
 }
 
-Result<JsonValue> ParseJson(std::string_view text) {
+Result<JsonValue> ParseJson(std::string_view text, std::size_t deepest) {
   // The parser takes a NUL for the end of the text and would ignore what follows.
   if (const std::size_t nul = text.find('\0'); nul != text.npos) {
     return Status::InvalidArgument(fmt::format("not JSON: byte {} is NUL", nul));
   }
-  TreeBuilder builder;
+  TreeBuilder builder(deepest);
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
     return Status::InvalidArgument("not JSON: " + builder.error());
   }

@@ -5,6 +5,7 @@
 // prompts of DeepSeek models are made of.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -34,9 +35,11 @@ struct JsonValue {
 // "a string", "an object", ...: for messages.
 std::string_view JsonKindName(JsonValue::Kind kind);
 
-// Refuses duplicate keys and nesting deeper than 128 as well.
+constexpr std::size_t kDeepestJson = 128;
+
+// Refuses duplicate keys and nesting deeper than `deepest` as well.
 // Errors   kInvalidArgument with the position or the key.
-Result<JsonValue> ParseJson(std::string_view text);
+Result<JsonValue> ParseJson(std::string_view text, std::size_t deepest = kDeepestJson);
 
 std::string ToPythonJson(const JsonValue& value);
 

@@ -35,23 +35,22 @@ class Matcher {
     // Giving back a run of blanks one by one takes a step each; anything beyond that is a pattern
     // that would never end.
     const std::size_t steps = 10'000'000 + 16 * text.size();
-    pcre2_set_match_limit(context_, static_cast<std::uint32_t>(std::min<std::size_t>(
-                                        steps, std::numeric_limits<std::uint32_t>::max())));
-    const auto run = [&](std::uint32_t options) {
+    const auto run = [&](std::uint32_t options, std::size_t most_steps, std::uint32_t heap_kib) {
+      pcre2_set_match_limit(context_, static_cast<std::uint32_t>(std::min<std::size_t>(
+                                          most_steps, std::numeric_limits<std::uint32_t>::max())));
+      pcre2_set_heap_limit(context_, heap_kib);
       return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
                          options | PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, data_, context_);
     };
-    int rc = run(0);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = run(PCRE2_NO_JIT);
+    int rc = run(0, steps, 256 << 10);
+    if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) rc = run(PCRE2_NO_JIT, 2 * steps, 1 << 20);
     // 0 means a match with more groups than `data_` has room for.
     return rc >= 0 ? pcre2_get_ovector_pointer(data_) : nullptr;
   }
 
  private:
   Matcher() {
-    if (context_ == nullptr) return;
-    pcre2_set_heap_limit(context_, 256 * 1024);
-    pcre2_jit_stack_assign(context_, nullptr, jit_stack_);
+    if (context_ != nullptr) pcre2_jit_stack_assign(context_, nullptr, jit_stack_);
   }
 
   pcre2_match_data* data_ = pcre2_match_data_create(1, nullptr);

@@ -22,8 +22,12 @@ class SplitPattern {
   };
 
   // The first non-empty match at or after `from`. `text` must be valid UTF-8 and `from` the start
-  // of a character. A match that takes more work than a bound linear in the text counts as none.
-  // Safe to call from several threads.
+  // of a character. Safe to call from several threads.
+  //
+  // Work and memory of a match are bounded, linearly in the text. What exceeds the bounds in the
+  // compiled code of PCRE2 is tried again in its interpreter with wider ones; what fails there too
+  // counts as no more matches: the rest of the text is one piece and no byte is lost. Which pieces
+  // come out depends on pattern and text alone, short of the machine running out of memory.
   Match Next(std::string_view text, std::size_t from) const;
 
  private:

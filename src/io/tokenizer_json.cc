@@ -18,9 +18,6 @@ namespace {
 using io::JsonValue;
 using Kind = io::JsonValue::Kind;
 
-// Ids index tables: a single absurd one must not cost the memory of all below it.
-constexpr std::int64_t kIdLimit = std::int64_t{1} << 24;
-
 constexpr std::size_t kLargestFile = std::size_t{256} << 20;
 
 // The printable character that stands for a byte in the vocabulary: its own code point for 33-126,
@@ -107,6 +104,7 @@ class Reader {
     BK_RETURN_IF_ERROR(CheckModel(*model));
     BK_ASSIGN_OR_RETURN(const JsonValue* vocab, Need(*model, "vocab", Kind::kObject, "model"));
     BK_ASSIGN_OR_RETURN(const JsonValue* merges, Need(*model, "merges", Kind::kArray, "model"));
+    BoundIds(*vocab, root.Find("added_tokens"));
     BK_RETURN_IF_ERROR(ReadVocab(*vocab));
     BK_RETURN_IF_ERROR(ReadMerges(*merges));
     return ReadAddedTokens(root);
@@ -183,10 +181,17 @@ class Reader {
     return NeedNeutral(model, "dropout", "0.0", "model");
   }
 
+  // Ids index tables: a single absurd one in a small file must not cost the memory of all below it.
+  void BoundIds(const JsonValue& vocab, const JsonValue* added) {
+    entries_ = vocab.items.size() + (added != nullptr ? added->items.size() : 0);
+    id_limit_ = static_cast<std::int64_t>(4 * entries_ + 65536);
+  }
+
   Status Place(std::int64_t id, std::string_view name, std::string text, std::string_view where) {
-    if (id < 0 || id >= kIdLimit) {
-      return Status::InvalidArgument(
-          fmt::format("{}: id {} of \"{}\" is not in [0, {})", where, id, name, kIdLimit));
+    if (id < 0 || id >= id_limit_) {
+      return Status::InvalidArgument(fmt::format(
+          "{}: id {} of \"{}\" is not in [0, {}), which is what a file of {} tokens may use", where,
+          id, name, id_limit_, entries_));
     }
     const auto index = static_cast<std::size_t>(id);
     if (index >= impl_.tokens.size()) {
@@ -316,6 +321,8 @@ class Reader {
   }
 
   ByteAlphabet alphabet_ = {};
+  std::size_t entries_ = 0;  // of vocab and added_tokens
+  std::int64_t id_limit_ = 0;
   // Names are those of the file, not bytes; the views point into the JSON tree.
   std::unordered_map<std::string_view, std::int32_t> ids_ = {};
   std::vector<std::string_view> names_ = {};

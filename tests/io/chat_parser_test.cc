@@ -99,6 +99,21 @@ TEST(ChatParser, AgreesWithTheOfficialParser) {
   }
 }
 
+// The arguments are an object around the value, and must be readable as JSON of the same depth.
+TEST(ChatParser, LeavesALevelOfDepthToTheArguments) {
+  const auto nested = [](std::size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  const std::string fits = Calls(Call(Parameter("k", nested(127), /*string=*/false)));
+  EXPECT_EQ(Arguments(fits), Strings{"{\"k\": " + nested(127) + "}"});
+  const ParsedAnswer parsed = ParseAnswer(fits, ThinkingMode::kChat);
+  const ChatMessage message = {.role = ChatRole::kAssistant,
+                               .content = parsed.answer.content,
+                               .tool_calls = parsed.answer.tool_calls};
+  EXPECT_TRUE(EncodeChat({message}, {.thinking_mode = ThinkingMode::kChat}).ok());
+  const std::string too_deep = Calls(Call(Parameter("k", nested(128), /*string=*/false)));
+  EXPECT_EQ(Arguments(too_deep), (Strings{std::string(ChatFlawName(ChatFlaw::kMalformedCall)),
+                                          "{\"k\": \"" + nested(128) + "\"}"}));
+}
+
 TEST(ChatParser, ReturnsWhatCanBeReturned) {
   std::map<std::string, ParsedAnswer> parsed;
   for (const auto& [expected, completion, mode] : ParseVectors()) {

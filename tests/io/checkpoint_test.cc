@@ -63,7 +63,7 @@ TEST(Checkpoint, OpensTheShardsOfAnIndex) {
 }
 
 TEST(Checkpoint, OpensTheModelInTheTree) {
-  const auto checkpoint = Checkpoint::Open(std::string(BIRKHOFF_SOURCE_DIR) + "/models/tiny-v4");
+  const auto checkpoint = Checkpoint::Open(BIRKHOFF_SOURCE_DIR "/models/tiny-v4");
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().ToString();
   EXPECT_EQ(checkpoint->names().size(), 932u);
   EXPECT_EQ(checkpoint->bytes(), 21617046);

@@ -103,8 +103,11 @@ TEST(TokenizerJson, NamesWhatIsWrongWithTheModel) {
          t["decoder"] = {{"type", "Metaspace"}};
        },
        "decoder is Metaspace"},
-      {[](json& t) { t["model"]["vocab"]["x"] = -1; }, "id -1 of \"x\" is not in [0, 16777216)"},
-      {[](json& t) { t["model"]["vocab"]["x"] = 1 << 24; }, "id 16777216 of \"x\""},
+      {[](json& t) { t["model"]["vocab"]["x"] = -1; }, "id -1 of \"x\" is not in [0, 66588)"},
+      {[](json& t) { t["model"]["vocab"]["hole"] = (1 << 24) - 1; },
+       "id 16777215 of \"hole\" is not in [0, 66592), which is what a file of 264 tokens may use"},
+      {[](json& t) { t["added_tokens"][1]["id"] = 66588; },
+       "added_tokens[1]: id 66588 of \"<s>x\" is not in [0, 66588)"},
       {[](json& t) { t["model"]["vocab"]["x"] = 1e300; }, "integer id, found \"x\": 1e+300"},
       {[](json& t) { t["model"]["vocab"]["x"] = "7"; }, "found \"x\": \"7\""},
       {[](json& t) { t["model"]["vocab"]["new"] = 99; }, "\"a\" has id 99"},
