@@ -3,14 +3,9 @@
 #pragma once
 
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/unroll.h"
 
 namespace birkhoff::cpu::BK_ISA {
-
-#if defined(__clang__)
-#define BK_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define BK_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 // Both row counts of DotTiles are multiples of this.
 constexpr int kTileRows = 4;

@@ -28,33 +28,43 @@ void Sinkhorn(F32x16* m, float eps_value, int iterations) {
   const F32x16 eps = Set(eps_value);
   const F32x16 one = Set(1.0f);
   F32x16 u[hc], v[hc], d[hc], e[hc];
+  BK_UNROLL
   for (int i = 0; i < hc; ++i) {
     F32x16* row = m + i * hc;
     F32x16 largest = row[0];
+    BK_UNROLL
     for (int j = 1; j < hc; ++j) largest = Max(largest, row[j]);
     F32x16 sum = Zero();
+    BK_UNROLL
     for (int j = 0; j < hc; ++j) {
       row[j] = Exp(Sub(row[j], largest));
       sum = cpu::BK_ISA::Add(sum, row[j]);
     }
+    BK_UNROLL
     for (int j = 0; j < hc; ++j) row[j] = cpu::BK_ISA::Add(Div(row[j], sum), eps);
     u[i] = v[i] = d[i] = e[i] = one;
   }
   for (int step = 0; step < iterations; ++step) {
     if (step > 0) {
+      BK_UNROLL
       for (int i = 0; i < hc; ++i) {
         d[i] = Mul(eps, d[i]);
+        BK_UNROLL
         for (int j = 0; j < hc; ++j) d[i] = Fma(m[i * hc + j], v[j], d[i]);
         u[i] = Div(one, d[i]);
       }
     }
+    BK_UNROLL
     for (int j = 0; j < hc; ++j) {
       e[j] = Mul(eps, e[j]);
+      BK_UNROLL
       for (int i = 0; i < hc; ++i) e[j] = Fma(m[i * hc + j], u[i], e[j]);
       v[j] = Div(one, e[j]);
     }
   }
+  BK_UNROLL
   for (int i = 0; i < hc; ++i) {
+    BK_UNROLL
     for (int j = 0; j < hc; ++j) m[i * hc + j] = Mul(Mul(u[i], m[i * hc + j]), v[j]);
   }
 }

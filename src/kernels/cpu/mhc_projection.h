@@ -12,6 +12,7 @@
 
 #include "birkhoff/dtype.h"
 #include "kernels/cpu/mhc_lanes.h"
+#include "kernels/cpu/unroll.h"
 
 namespace birkhoff::cpu::BK_ISA {
 
@@ -75,23 +76,30 @@ void ProjectTile(const MhcProjection& p, MhcColumns c, const Element* const* x, 
   const std::int64_t k = p.hc * p.hidden;
   const float* fn = p.fn + row * k;
   F32x16 acc[kRows][kPairs];
-  for (auto& of_row : acc) {
-    for (F32x16& a : of_row) a = Zero();
+  BK_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    BK_UNROLL
+    for (int q = 0; q < kPairs; ++q) acc[r][q] = Zero();
   }
   ForBlocks(
       p, c, [&](std::int64_t at, int n) __attribute__((always_inline)) {
         F32x16 v[kPairs];
+        BK_UNROLL
         for (int q = 0; q < kPairs; ++q) {
           v[q] = n == 8 ? LoadEight(x[2 * q] + at, x[2 * q + 1] + at)
                         : LoadEightN(x[2 * q] + at, x[2 * q + 1] + at, n);
         }
+        BK_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const float* f = fn + r * k + at;
           const F32x16 w = n == 8 ? EightTwice(f) : LoadEightN(f, f, n);
+          BK_UNROLL
           for (int q = 0; q < kPairs; ++q) acc[r][q] = Fma(w, v[q], acc[r][q]);
         }
       });
+  BK_UNROLL
   for (int r = 0; r < kRows; ++r) {
+    BK_UNROLL
     for (int q = 0; q < kPairs; ++q) {
       float* out = partial->at[row + r] + token + 2 * q;
       ReduceEight(acc[r][q], out, out + 1);
@@ -165,8 +173,11 @@ inline void ProjectSlice(const MhcProjection& p, std::int64_t first, int tokens,
 // The sum of output `row` over the slices, one token per lane.
 BK_INLINE F32x16 SumSlices(const MhcPartial* partials, int row) {
   F32x16 s[kMhcSlices];
+  BK_UNROLL
   for (int i = 0; i < kMhcSlices; ++i) s[i] = Load(partials[i].at[row]);
+  BK_UNROLL
   for (int step = 1; step < kMhcSlices; step *= 2) {
+    BK_UNROLL
     for (int i = 0; i < kMhcSlices; i += 2 * step) s[i] = Add(s[i], s[i + step]);
   }
   return s[0];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/runs.h"
+#include "kernels/cpu/unroll.h"
 
 namespace birkhoff::cpu::BK_ISA {
 
@@ -27,9 +28,12 @@ void PostColumns(const void* x, const void* streams, const float* post, const fl
     const std::int64_t column = begin + i;
     const F32x16 from_x = LoadRun(x, type, token * hidden + column, n);
     F32x16 s[hc];
+    BK_UNROLL
     for (int j = 0; j < hc; ++j) s[j] = LoadRun(streams, type, base + j * hidden + column, n);
+    BK_UNROLL
     for (int m = 0; m < hc; ++m) {
       F32x16 a = Mul(Set(post[m]), from_x);
+      BK_UNROLL
       for (int j = 0; j < hc; ++j) a = Fma(Set(comb[j * hc + m]), s[j], a);
       StoreRun(out, type, base + m * hidden + column, a, n);
     }
@@ -43,6 +47,7 @@ void CollapseRow(const void* streams, const float* pre, void* out, DType type, s
   const std::int64_t base = token * hc * hidden;
   ForRuns(hidden, [&](std::int64_t i, int n) {
     F32x16 v = Mul(Set(pre[0]), LoadRun(streams, type, base + i, n));
+    BK_UNROLL
     for (int j = 1; j < hc; ++j) {
       v = Fma(Set(pre[j]), LoadRun(streams, type, base + j * hidden + i, n), v);
     }
