@@ -149,6 +149,11 @@ TEST(ParseConfig, TakesWhatTheFormatLeavesOpen) {
   EXPECT_FALSE(ParsePatched(R"({"swiglu_limit": null})")->swiglu_limit.has_value());
   EXPECT_FALSE(ParsePatched(R"({"swiglu_limit": 0.0})")->swiglu_limit.has_value());
   EXPECT_FALSE(ParsePatched(R"({"rope_scaling": null})")->yarn.has_value());
+  // Without a longest context of its own, a config has YaRN's, as far as positions are counted.
+  EXPECT_EQ(ParsePatched(R"({"max_position_embeddings": null})")->max_positions, 65536);
+  EXPECT_EQ(ParsePatched(R"({"max_position_embeddings": null, "rope_scaling": {"factor": 1e6}})")
+                ->max_positions,
+            (std::int64_t{1} << 31) - 1);
   EXPECT_EQ(ParsePatched(R"({"hc_mult": 8})")->hc_mult, 8);
   EXPECT_EQ(ParsePatched(R"({"quantization_config": {"weight_block_size": [32, 32]}})")->block_cols,
             32);

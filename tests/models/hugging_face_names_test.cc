@@ -187,7 +187,7 @@ void ExpectLoadsAs(const Weights& official, const Config& config, const WeightSo
   const auto w = LoadWeights(config, source);
   ASSERT_TRUE(w.ok()) << w.status().ToString();
   ExpectSame(official, *w);
-  EXPECT_THAT(w->mtp, IsEmpty());
+  EXPECT_FALSE(w->mtp.has_value());
 }
 
 MemorySource Random(const Config& config, Quantisation q) {

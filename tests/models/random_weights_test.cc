@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -48,6 +49,33 @@ TEST(RandomWeights, HoldTheTensorsOfTheRelease) {
     EXPECT_EQ(view->shape, t.shape) << t.name;
   }
   EXPECT_EQ(w->Find("none").status().code(), StatusCode::kNotFound);
+}
+
+TEST(RandomWeights, EstimateTheirSize) {
+  const Config config = SmallModel();
+  for (const auto q :
+       {Quantisation::kF32, Quantisation::kBF16, Quantisation::kRelease, Quantisation::kBase}) {
+    double bytes = 0;
+    for (const TensorSpec& t : ReleaseTensors(config, q)) {
+      const auto own = static_cast<double>(t.shape.elements()) * SizeOf(t.dtype);
+      bytes += std::max(own, 1024.0);
+    }
+    EXPECT_EQ(EstimateBytes(config, q), bytes);
+  }
+}
+
+// Well before its tensors are listed: there are 2^30 of them here.
+TEST(RandomWeights, RefuseWhatDoesNotFitIntoMemory) {
+  Config config = SmallModel();
+  config.layers = 1024;
+  config.ratios.assign(1025, 0);
+  config.experts = 1 << 20;
+  config.expert_width = config.hidden = 1 << 20;
+  ThreadPool pool(1);
+  const auto w = RandomWeights::Make(config, Quantisation::kF32, 1, pool);
+  EXPECT_EQ(w.status().code(), StatusCode::kOutOfRange);
+  EXPECT_THAT(w.status().message(), testing::StartsWith("random weights: this config takes 1.3"));
+  EXPECT_THAT(w.status().message(), testing::HasSubstr("e+13 GiB, the machine has "));
 }
 
 // Root mean square of W * sqrt(cols): what a matrix multiplies a vector's size with.

@@ -62,7 +62,7 @@ TEST(LoadWeights, LoadsTheModelInTheTree) {
   EXPECT_THAT(w->unused, IsEmpty());
   EXPECT_THAT(w->notes, IsEmpty());
   ASSERT_EQ(w->layers.size(), 6u);
-  ASSERT_EQ(w->mtp.size(), 1u);
+  ASSERT_TRUE(w->mtp.has_value());
 
   EXPECT_EQ(w->embed.m.format, WeightFormat::kBF16);
   EXPECT_EQ(w->embed.m.data, source.Find("embed.weight")->data) << "a matrix is not copied";
@@ -100,9 +100,9 @@ TEST(LoadWeights, GivesEachLayerItsParts) {
   EXPECT_FALSE(layers[0].ffn.bias.has_value());
   EXPECT_EQ(layers[1].ffn.tid2eid, nullptr);
   EXPECT_TRUE(layers[1].ffn.bias.has_value());
-  ASSERT_EQ(w->mtp.size(), 1u);
-  EXPECT_TRUE(w->mtp[0].layer.ffn.bias.has_value());
-  EXPECT_EQ(w->mtp[0].layer.attn.wq_a.name, "mtp.0.attn.wq_a");
+  ASSERT_TRUE(w->mtp.has_value());
+  EXPECT_TRUE(w->mtp->layer.ffn.bias.has_value());
+  EXPECT_EQ(w->mtp->layer.attn.wq_a.name, "mtp.0.attn.wq_a");
 }
 
 TEST(LoadWeights, LoadsEveryQuantisation) {
@@ -112,7 +112,7 @@ TEST(LoadWeights, LoadsEveryQuantisation) {
     const auto w = LoadWeights(SmallModel(), source);
     ASSERT_TRUE(w.ok()) << w.status().ToString();
     EXPECT_THAT(w->unused, IsEmpty());
-    EXPECT_EQ(w->mtp.size(), 1u);
+    EXPECT_TRUE(w->mtp.has_value());
   }
 }
 
@@ -293,7 +293,7 @@ TEST(LoadWeights, ReportsWhatItDoesNotUse) {
   EXPECT_THAT(w->unused, ElementsAre("layers.0.attn.extra.weight", "vision.patch"));
   EXPECT_THAT(w->notes,
               ElementsAre("2 tensors of layers from 3 on ignored: the config has 3 layers"));
-  EXPECT_EQ(w->mtp.size(), 1u);
+  EXPECT_TRUE(w->mtp.has_value());
 }
 
 TEST(LoadWeights, DoesWithoutMtp) {
@@ -301,7 +301,7 @@ TEST(LoadWeights, DoesWithoutMtp) {
   source.tensors.erase("mtp.0.hnorm.weight");
   const auto partial = LoadWeights(SmallModel(), source);
   ASSERT_TRUE(partial.ok()) << partial.status().ToString();
-  EXPECT_THAT(partial->mtp, IsEmpty());
+  EXPECT_FALSE(partial->mtp.has_value());
   EXPECT_THAT(partial->unused, IsEmpty());
   EXPECT_THAT(partial->notes, ElementsAre("mtp.0 ignored: tensor 'mtp.0.hnorm.weight' is missing"));
 
@@ -310,8 +310,54 @@ TEST(LoadWeights, DoesWithoutMtp) {
   }
   const auto none = LoadWeights(SmallModel(), source);
   ASSERT_TRUE(none.ok()) << none.status().ToString();
-  EXPECT_THAT(none->mtp, IsEmpty());
-  EXPECT_THAT(none->notes, IsEmpty());
+  EXPECT_FALSE(none->mtp.has_value());
+  EXPECT_THAT(none->notes, ElementsAre("no drafts: the config has 1 MTP blocks, the checkpoint "
+                                       "lacks the first"));
+  EXPECT_THAT(LoadWeights(SmallModel(), source, {.draft = false})->notes, IsEmpty());
+}
+
+TEST(LoadWeights, LeavesMtpBlocksOutWithOneNote) {
+  const MemorySource one = SmallSource();
+  std::int64_t tensors = 0;
+  std::int64_t others = 0;
+  for (const std::string& name : one.Names()) {
+    ++(name.starts_with("mtp.") ? tensors : others);
+  }
+
+  std::int64_t calls = 0;
+  std::int64_t left = -1;
+  const auto off = LoadWeights(SmallModel(), one,
+                               {.progress =
+                                    [&](std::int64_t done, std::int64_t total) {
+                                      ++calls;
+                                      left = total - done;
+                                    },
+                                .draft = false});
+  ASSERT_TRUE(off.ok()) << off.status().ToString();
+  EXPECT_FALSE(off->mtp.has_value());
+  EXPECT_THAT(off->unused, IsEmpty());
+  EXPECT_THAT(off->notes, ElementsAre(std::to_string(tensors) +
+                                      " tensors of MTP blocks ignored: drafts are off"));
+  EXPECT_EQ(calls, others);
+  EXPECT_EQ(left, 0);
+
+  Config config = SmallModel();
+  config.mtp_layers = 0;
+  const auto none = LoadWeights(config, one);
+  ASSERT_TRUE(none.ok()) << none.status().ToString();
+  EXPECT_THAT(none->unused, IsEmpty());
+  EXPECT_THAT(none->notes, ElementsAre(std::to_string(tensors) +
+                                       " tensors of MTP blocks ignored: the config has no MTP "
+                                       "block"));
+
+  config.mtp_layers = 2;
+  config.ratios.push_back(0);
+  const auto first = LoadWeights(config, RandomSource(config, Quantisation::kRelease));
+  ASSERT_TRUE(first.ok()) << first.status().ToString();
+  EXPECT_TRUE(first->mtp.has_value());
+  EXPECT_THAT(first->notes, ElementsAre(std::to_string(tensors) +
+                                        " tensors of MTP blocks ignored: only the first block "
+                                        "drafts"));
 }
 
 TEST(LoadWeights, RefusesTwoSpellingsOfOneTensor) {

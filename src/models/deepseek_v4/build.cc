@@ -231,7 +231,7 @@ class Writer {
 
 struct Size {
   std::int64_t parameters = 0;
-  std::int64_t bytes = 0;
+  std::int64_t bytes = 0;            // matrices as stored, vectors in f32
   std::int64_t bytes_per_token = 0;  // that the layers read for one token: k of the E experts
 
   void Add(const WeightMatrix& m) {
@@ -304,13 +304,12 @@ Size Measure(const Config& c, const Weights& w) {
 Result<BuiltModel> Build(const Config& config, const Weights& weights,
                          const BuildOptions& options) {
   BuildOptions o = options;
-  o.draft = options.draft && !weights.mtp.empty();
+  o.draft = options.draft && weights.mtp.has_value();
   const auto frequencies = std::make_shared<const Frequencies>(MakeFrequencies(config));
   BuiltModel model;
   BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *frequencies).Trunk(weights));
   if (o.draft) {
-    BK_ASSIGN_OR_RETURN(model.draft,
-                        Writer(config, o, *frequencies).Draft(weights.mtp[0], weights));
+    BK_ASSIGN_OR_RETURN(model.draft, Writer(config, o, *frequencies).Draft(*weights.mtp, weights));
   }
   model.vocab = config.vocab;
   model.layers = config.layers;

@@ -258,8 +258,10 @@ void ReadRopeDim(JsonFields& f, Config& c) {
 
 void ReadPositions(JsonFields& f, Config& c) {
   std::optional<std::int64_t> extended;
-  if (c.yarn)
-    extended = std::llround(c.yarn->factor * static_cast<double>(c.yarn->original_positions));
+  if (c.yarn) {
+    const double positions = c.yarn->factor * static_cast<double>(c.yarn->original_positions);
+    extended = std::llround(std::min(positions, static_cast<double>(kMaxPositions)));
+  }
   c.max_positions = f.Int({"max_position_embeddings"}, 1, kMaxPositions, extended);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -148,12 +149,7 @@ class Lister : public ParamVisitor {
   }
 
   Status Experts(MoeParams& moe) override {
-    for (std::int64_t e = 0; e < c_.experts; ++e) {
-      const std::string at = fmt::format("{}.experts.{}.", moe.name, e);
-      AddMatrix(at + "w1", MatrixRole::kExpert, c_.expert_width, c_.hidden);
-      AddMatrix(at + "w3", MatrixRole::kExpert, c_.expert_width, c_.hidden);
-      AddMatrix(at + "w2", MatrixRole::kExpert, c_.hidden, c_.expert_width);
-    }
+    for (std::int64_t e = 0; e < c_.experts; ++e) AddExpert(moe, e);
     return Status::Ok();
   }
 
@@ -162,8 +158,18 @@ class Lister : public ParamVisitor {
     return Status::Ok();
   }
 
+ protected:
+  void AddExpert(const MoeParams& moe, std::int64_t e) {
+    const std::string at = fmt::format("{}.experts.{}.", moe.name, e);
+    AddMatrix(at + "w1", MatrixRole::kExpert, c_.expert_width, c_.hidden);
+    AddMatrix(at + "w3", MatrixRole::kExpert, c_.expert_width, c_.hidden);
+    AddMatrix(at + "w2", MatrixRole::kExpert, c_.hidden, c_.expert_width);
+  }
+
+  const Config& c_;
+
  private:
-  void Add(std::string name, DType dtype, Shape shape) {
+  virtual void Add(std::string name, DType dtype, Shape shape) {
     specs_.push_back({std::move(name), dtype, shape});
   }
 
@@ -185,10 +191,44 @@ class Lister : public ParamVisitor {
     }
   }
 
-  const Config& c_;
   Quantisation q_ = Quantisation::kF32;
   std::vector<TensorSpec> specs_ = {};
 };
+
+// Adds up sizes instead. One expert stands for all of its layer.
+class Sizer final : public Lister {
+ public:
+  using Lister::Lister;
+
+  double bytes() const { return bytes_; }
+
+  Status Experts(MoeParams& moe) override {
+    copies_ = static_cast<double>(c_.experts);
+    AddExpert(moe, 0);
+    copies_ = 1;
+    return Status::Ok();
+  }
+
+ private:
+  void Add(std::string, DType dtype, Shape shape) override {
+    auto bytes = static_cast<double>(SizeOf(dtype));
+    for (int d = 0; d < shape.rank(); ++d) bytes *= static_cast<double>(shape[d]);
+    bytes_ += copies_ * std::max(bytes, 1024.0);
+  }
+
+  double copies_ = 1;
+  double bytes_ = 0;
+};
+
+Status Visit(const Config& config, ParamVisitor& visitor) {
+  Weights weights;
+  BK_RETURN_IF_ERROR(VisitTrunk(config, weights, visitor));
+  for (std::int64_t j = 0; j < config.mtp_layers; ++j) {
+    MtpParams mtp;
+    BK_RETURN_IF_ERROR(VisitMtp(config, j, mtp, visitor));
+  }
+  return Status::Ok();
+}
 
 }  // namespace
 
@@ -202,14 +242,16 @@ Status VisitMtp(const Config& config, std::int64_t block, MtpParams& mtp, ParamV
 
 std::vector<TensorSpec> ReleaseTensors(const Config& config, Quantisation quantisation) {
   Lister lister(config, quantisation);
-  Weights weights;
-  Status status = VisitTrunk(config, weights, lister);
-  for (std::int64_t j = 0; j < config.mtp_layers && status.ok(); ++j) {
-    MtpParams mtp;
-    status = VisitMtp(config, j, mtp, lister);
-  }
+  [[maybe_unused]] const Status status = Visit(config, lister);
   assert(status.ok());
   return lister.Take();
+}
+
+double EstimateBytes(const Config& config, Quantisation quantisation) {
+  Sizer sizer(config, quantisation);
+  [[maybe_unused]] const Status status = Visit(config, sizer);
+  assert(status.ok());
+  return sizer.bytes();
 }
 
 }  // namespace birkhoff::models::deepseek_v4

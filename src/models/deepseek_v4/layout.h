@@ -60,4 +60,8 @@ struct TensorSpec {
 // The tensors of a checkpoint of this model under their official names, MTP blocks included.
 std::vector<TensorSpec> ReleaseTensors(const Config& config, Quantisation quantisation);
 
+// What they take, without listing them: the bytes of each, and at least 1 KiB for its values, its
+// name and its places in tables. In double, since a config may ask for more than any integer holds.
+double EstimateBytes(const Config& config, Quantisation quantisation);
+
 }  // namespace birkhoff::models::deepseek_v4

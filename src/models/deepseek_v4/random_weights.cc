@@ -9,9 +9,12 @@
 #include <utility>
 
 #include "base/thread_pool.h"
+#include "birkhoff/device.h"
 
 namespace birkhoff::models::deepseek_v4 {
 namespace {
+
+constexpr double kGiB = 1 << 30;
 
 // Eight bytes of a tensor are (random & keep) + add: `add` sets the exponent of each element,
 // `keep` lets through its sign and mantissa.
@@ -109,6 +112,13 @@ void RunAll(const std::vector<Fill>& fills, ThreadPool& pool) {
 
 Result<RandomWeights> RandomWeights::Make(const Config& config, Quantisation quantisation,
                                           std::uint64_t seed, ThreadPool& pool) {
+  const double wanted = EstimateBytes(config, quantisation);
+  const auto present = static_cast<double>(HostDevice().memory_bytes);
+  if (present > 0 && wanted > present) {
+    return Status::OutOfRange(
+        fmt::format("random weights: this config takes {:.4g} GiB, the machine has {:.4g} GiB",
+                    wanted / kGiB, present / kGiB));
+  }
   constexpr std::size_t kAlignment = 64;
   const auto padded = [](const TensorSpec& t) {
     const auto bytes = static_cast<std::size_t>(t.shape.elements()) * SizeOf(t.dtype);

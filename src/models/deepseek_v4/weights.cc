@@ -76,6 +76,11 @@ class Loader : public ParamVisitor {
 
  private:
   bool Has(const std::string& name) const { return spelling_.contains(name); }
+  bool WantsMtp() const { return options_.draft && c_.mtp_layers > 0; }
+  // Whether a tensor belongs to an MTP block that is not read.
+  bool IsLeftOutMtp(std::string_view official) const {
+    return official.starts_with("mtp.") && !(WantsMtp() && official.starts_with("mtp.0."));
+  }
   Result<StoredTensor> Find(const std::string& name);
   Result<std::optional<StoredTensor>> FindScale(const std::string& matrix);
   Result<WeightMatrix> Read(const StoredTensor& weight, const StoredTensor* scale,
@@ -104,6 +109,7 @@ Status Loader::Index() {
                                                  source_.Where(it->second), source_.Where(name),
                                                  it->first));
     }
+    if (IsLeftOutMtp(it->first)) continue;
     const auto view = source_.Find(name);
     if (view.ok()) total_bytes_ += view->bytes();
   }
@@ -270,25 +276,30 @@ Status Loader::FusedExperts(const std::string& name, std::int64_t parts, std::in
   return Status::Ok();
 }
 
-// Draft blocks help but are not needed: one that is not as described is left out.
+// A draft block helps but is not needed: one that is not as described is left out.
 void Loader::LoadMtp() {
-  for (std::int64_t j = 0; j < c_.mtp_layers; ++j) {
-    const std::string at = fmt::format("mtp.{}.", j);
-    const auto first = spelling_.lower_bound(at);
-    if (first == spelling_.end() || !first->first.starts_with(at)) break;
-    MtpParams mtp;
-    const Status status = VisitMtp(c_, j, mtp, *this);
-    if (!status.ok()) {
-      weights_.notes.push_back(fmt::format("mtp.{} ignored: {}", j, status.message()));
-      break;
-    }
-    weights_.mtp.push_back(std::move(mtp));
+  if (!WantsMtp()) return;
+  const auto first = spelling_.lower_bound("mtp.0.");
+  if (first == spelling_.end() || !first->first.starts_with("mtp.0.")) {
+    weights_.notes.push_back(fmt::format(
+        "no drafts: the config has {} MTP blocks, the checkpoint lacks the first", c_.mtp_layers));
+    return;
+  }
+  MtpParams mtp;
+  const Status status = VisitMtp(c_, 0, mtp, *this);
+  if (status.ok()) {
+    weights_.mtp = std::move(mtp);
+  } else {
+    weights_.notes.push_back(fmt::format("mtp.0 ignored: {}", status.message()));
   }
 }
 
 void Loader::ReportUnused() {
   std::int64_t beyond = 0;
+  std::int64_t mtp = 0;
   for (const auto& [official, name] : spelling_) {
+    if (IsLeftOutMtp(official)) ++mtp;
+    // What is left of block 0: copies of the embedding and the head, or a block with its own note.
     if (used_.contains(official) || official.starts_with("mtp.")) continue;
     std::int64_t layer = -1;
     if (std::sscanf(official.c_str(), "layers.%9ld.", &layer) == 1 && layer >= c_.layers) {
@@ -301,6 +312,12 @@ void Loader::ReportUnused() {
     weights_.notes.push_back(
         fmt::format("{} tensors of layers from {} on ignored: the config has {} layers", beyond,
                     c_.layers, c_.layers));
+  }
+  if (mtp > 0) {
+    weights_.notes.push_back(fmt::format("{} tensors of MTP blocks ignored: {}", mtp,
+                                         !options_.draft      ? "drafts are off"
+                                         : c_.mtp_layers == 0 ? "the config has no MTP block"
+                                                              : "only the first block drafts"));
   }
 }
 

@@ -113,11 +113,10 @@ struct Weights {
   VectorParam norm = {};   // [d]
   HcParams hc_head = {};
   std::vector<LayerParams> layers = {};  // [N]
-  std::vector<MtpParams> mtp = {};       // [config.mtp_layers], or fewer: see `notes`
+  std::optional<MtpParams> mtp = {};     // block 0, the one that drafts
 
-  std::vector<std::string> unused =
-      {};                               // tensors of the checkpoint that nothing read, its spelling
-  std::vector<std::string> notes = {};  // what a user should know: "mtp.0 ignored: ..."
+  std::vector<std::string> unused = {};  // tensors that nothing read, in the checkpoint's spelling
+  std::vector<std::string> notes = {};   // what a user should know: "mtp.0 ignored: ..."
 
   // Converted vectors and tables, and copies of matrices that their file left misaligned.
   std::vector<std::unique_ptr<std::byte[]>> storage = {};
@@ -127,6 +126,7 @@ struct LoadOptions {
   // Called after each tensor with the bytes found so far and the bytes of all tensors.
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};
   ThreadPool* pool = nullptr;  // checks large tensors with many threads; may be null
+  bool draft = true;           // read the first MTP block, if there is one
 };
 
 // Finds, checks and describes every parameter. Official and Hugging Face names are accepted, also
@@ -137,8 +137,9 @@ struct LoadOptions {
 // Matrices are not copied: `source` must outlive the result. All values are read once, to refuse
 // NaN and infinity in weights, and scales that are NaN, infinite, zero or negative.
 //
-// An MTP block that is absent, or is not the one of this architecture, is left out with a note.
-// Tensors of layers beyond the last are left out with a note.
+// A draft block that is absent, or is not the one of this architecture, is left out with a note.
+// Tensors of other MTP blocks and of layers beyond the last are left out, with one note for each
+// kind.
 //
 // Errors   kNotFound         a tensor is missing; the message has its official name
 //          kInvalidArgument  shape, dtype or value; the message names file, tensor, expected, found
