@@ -46,6 +46,7 @@ Result<std::unique_ptr<Plan>> Plan::Make(Graph graph, const PlanOptions& options
   plan->LayOutOperands();
   BK_RETURN_IF_ERROR(plan->SelectKernels());
   BK_RETURN_IF_ERROR(plan->Allocate());
+  plan->options_.device = nullptr;  // the caller's, which need not live as long as the plan
   return plan;
 }
 

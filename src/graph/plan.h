@@ -22,7 +22,7 @@
 namespace birkhoff::graph {
 
 struct PlanOptions {
-  const Device* device = nullptr;  // null: HostDevice()
+  const Device* device = nullptr;  // null: HostDevice(); read by Make only
   int threads = 1;                 // a step brings a pool of at most so many
   std::int64_t max_tokens = 1;
   std::int64_t max_rows = 1;

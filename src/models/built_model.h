@@ -13,25 +13,26 @@ namespace birkhoff::models {
 struct BuildOptions {
   DType activation = DType::kBF16;  // kF32: verification mode
   std::int64_t context = 0;         // longest sequence, for the extents of the state
-  std::int64_t max_rewind =
-      0;               // tokens that a sequence may step back by, for the extents of the rings
-  bool draft = false;  // also the draft graph, where the checkpoint has one
-  bool taps = false;   // also the streams after every layer, as outputs "streams.<layer>"
+  std::int64_t max_rewind = 0;      // tokens that a sequence may step back by: extents of the rings
+  bool draft = false;               // also the draft graph, where the checkpoint has one
+  bool taps = false;                // also the streams after every layer
 };
 
 // Step inputs  ids i32 [T], positions i32 [T], rows i32 [R] (tokens whose logits are wanted).
-// Outputs      "logits" f32 [R, V]; with draft or taps "streams" [T, hc, H].
+// Outputs      "logits" f32 [R, V]; with a draft graph "streams" [T, hc, H] after the last layer;
+//              with taps "streams.<layer>" [T, hc, H] after each.
+//
 // The draft graph has the same inputs, with ids one token ahead, and "streams" as a fourth.
 struct BuiltModel {
   graph::Graph trunk = {};
   std::optional<graph::Graph> draft = {};
   std::int64_t vocab = 0;
   std::int64_t layers = 0;
-  std::int64_t draft_window =
-      0;  // tokens before a position that its draft depends on, itself included
+  std::int64_t draft_window = 0;  // tokens that a draft depends on, back from its own position
   std::int64_t parameters = 0;    // of the trunk
-  std::int64_t weight_bytes = 0;  // the same, as stored
-  std::int64_t bytes_per_decoded_token = 0;  // weights that the trunk reads for one token
+  // Of the trunk: matrices as the checkpoint stores them, vectors in f32.
+  std::int64_t weight_bytes = 0;
+  std::int64_t bytes_per_decoded_token = 0;    // of those, what the trunk reads for one token
   std::shared_ptr<const void> constants = {};  // owns what the graphs point to besides the weights
 };
 

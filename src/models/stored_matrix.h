@@ -22,8 +22,7 @@ struct StoredTensor {
 // W [rows, cols] in whatever format dtype and shape of `weight` tell:
 //   BF16, F16, F32   as it is; `scale` may be null and is not looked at
 //   F8_E4M3          with a scale per block: `block` x `block` if the shape of `scale` fits it,
-//   else
-//                    128 x 128 or 32 x 32. Edge blocks may be partial.
+//                    else 128 x 128 or 32 x 32. Edge blocks may be partial.
 //   I8, U8           MXFP4: [rows, cols / 2] bytes with scales [rows, cols / 32]
 // E8M0 scales may be tagged U8. Nothing is copied; values are not looked at.
 //

@@ -1,10 +1,11 @@
 // Token by token, with or without drafts: the same tokens either way.
 //
-//   state: the session holds tokens 0 .. p - 1, `next` was drawn for position p, `draft` may be a
-//   guess for p + 1 step:  [next, draft] in one step; draw for p + 1 from the first row of logits
-//          equal to the draft: both are in, draw for p + 2 from the second row
-//          otherwise:          step back by one; nothing else to undo, since state is a function of
-//          the length
+//   state  the session holds tokens 0 .. p - 1, `next` was drawn for position p, `draft` may be a
+//          guess for p + 1
+//   step   [next, draft] in one step; draw for p + 1 from the first row of logits
+//          equal to the draft  both are in, draw for p + 2 from the second row
+//          otherwise           step back by one; nothing else to undo, since the state is a
+//                              function of the length
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -4,11 +4,11 @@
 // position). It does not depend on how many draws came before, so speculative and plain decoding
 // draw the same tokens.
 //
-// Order of the steps: repetition penalty; greedy when temperature is 0; temperature; top-k; top-p;
-// min-p; draw. Numerics  probabilities in double; ties in a ranking go to the lower token id.
-// Source    penalty as in the CTRL paper (Keskar et al. 2019, section 4.1): a positive logit is
-// divided by it, a negative
-//           one multiplied.
+// Order     Repetition penalty; greedy when temperature is 0; temperature; top-k; top-p; min-p;
+//           draw.
+// Numerics  Probabilities in double; ties in a ranking go to the lower token id.
+// Source    Penalty as in the CTRL paper (Keskar et al. 2019, section 4.1): a positive logit is
+//           divided by it, a negative one multiplied.
 #pragma once
 
 #include <cstdint>
@@ -43,10 +43,9 @@ class Sampler {
   std::size_t KeepTopP(std::size_t kept, double total);
 
   SamplingOptions options_ = {};
-  std::vector<Candidate> candidates_ = {};  // [vocab]
-  std::vector<double> weight_ = {};         // [vocab] exp(logit - max), in candidate order
-  std::vector<std::uint32_t> penalised_ =
-      {};  // [vocab] draw number at which a token was last penalised
+  std::vector<Candidate> candidates_ = {};     // [vocab]
+  std::vector<double> weight_ = {};            // [vocab] exp(logit - max), in candidate order
+  std::vector<std::uint32_t> penalised_ = {};  // [vocab] number of the draw that last penalised it
   std::uint32_t draws_ = 0;
 };
 

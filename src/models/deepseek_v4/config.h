@@ -78,9 +78,8 @@ struct Config {
 // mlp_layer_types, rope_parameters) or of the official inference/config.json (dim, n_layers, ...).
 // `where` names the file in messages.
 //
-// Errors   kUnsupported      another model_type, or a value that the model class allows and
-// Birkhoff
-//                            has no code for (scoring_func, topk_method, hidden_act, ...)
+// Errors   kUnsupported      another model_type, or a value that the model class allows and that
+//                            Birkhoff has no code for (scoring_func, topk_method, hidden_act, ...)
 //          kInvalidArgument  not JSON, a duplicate key, a missing field, or a value out of range;
 //                            the message names the field, what was expected and what came
 Result<Config> ParseConfig(std::string_view json, std::string_view where);
