@@ -1,14 +1,16 @@
 // The engine: a model in memory, sequences that extend it, and steps that run any mix of them.
 //
 // Shapes   Logits are f32 [rows, vocab]. Token ids are int32 in [0, vocab).
-// Numerics Precision::kBF16: bf16 activations, f32 accumulation, exact weights. Precision::kF32:
-// the verification
-//          mode, every activation in f32. Either way the logits of a sequence depend bitwise on its
-//          own tokens only: not on the other sequences of a step, how its prompt was cut into
-//          steps, the number of threads, or drafts.
-// Threads  One thread at a time may call an engine and its sessions.
-// Errors   A failed call changes no session. kOutOfRange: context, step or session limits, with
-// both numbers.
+// Numerics Precision::kBF16: bf16 activations, f32 accumulation, exact weights.
+//          Precision::kF32: the verification mode, every activation in f32.
+//          Either way the logits of a sequence depend bitwise on its own tokens only: not on the
+//          other sequences of a step, how its prompt was cut into steps, the number of threads, or
+//          drafts.
+// Threads  One thread at a time may call an engine and its sessions. Callbacks (on_token, progress)
+//          may read Session::tokens() and must call nothing else of their engine: that is refused
+//          with kInvalidArgument, and Reset does nothing. They must not throw.
+// Errors   A call that is refused changes no session. kOutOfRange: context, step or session limits,
+//          with both numbers, and memory or threads that the system does not give. No call throws.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +35,11 @@ using Progress = std::function<void(std::string_view what, std::int64_t done, st
 struct EngineOptions {
   std::string model = {};  // folder with config.json and *.safetensors; tokenizer.json is optional
   Precision precision = Precision::kBF16;
-  int threads = 0;  // 0: every CPU this process may use
-  std::int64_t context =
-      0;  // longest sequence; 0: what the config says. State is only reserved, not touched
-  int max_sessions = 1;       // sessions alive at the same time
-  int max_step_tokens = 512;  // tokens of one step; longer prompts are cut
+  int threads = 0;  // at most 4096; 0: every CPU this process may use
+  // Longest sequence; 0: what the config says. State is only reserved, not touched.
+  std::int64_t context = 0;
+  int max_sessions = 1;       // sessions alive at the same time, at most 65536
+  int max_step_tokens = 512;  // tokens of one step, 2 to 1048576; longer prompts are cut
   bool draft = true;  // load the MTP layer, if the checkpoint has one, for speculative decoding
   CpuIsa max_isa = CpuIsa::kAvx512;  // use no stronger instruction set than this
   Progress progress = {};
@@ -49,15 +51,13 @@ struct ModelInfo {
   std::int64_t hidden = 0;
   std::int64_t layers = 0;
   std::int64_t context = 0;
-  std::int64_t parameters = 0;
-  std::int64_t weight_bytes = 0;  // of the checkpoint's tensors in use
-  std::int64_t bytes_per_decoded_token =
-      0;  // weights that one decode step of one sequence must read
+  std::int64_t parameters = 0;               // without the MTP layer
+  std::int64_t weight_bytes = 0;             // of those: matrices as stored, vectors in f32
+  std::int64_t bytes_per_decoded_token = 0;  // of those, what a step of one token must read
   bool has_draft = false;
-  std::int32_t bos = -1;
-  std::vector<std::int32_t> eos = {};
-  std::vector<std::string> notes =
-      {};  // tensors or settings of the checkpoint that are not used, and why
+  std::int32_t bos = -1;                // the config's, else the tokenizer's
+  std::vector<std::int32_t> eos = {};   // the same
+  std::vector<std::string> notes = {};  // what of the checkpoint is not used, and why
 };
 
 struct SamplingOptions {
@@ -73,8 +73,7 @@ struct GenerateOptions {
   SamplingOptions sampling = {};
   std::int64_t max_tokens = 128;
   bool ignore_eos = false;
-  bool speculate =
-      true;  // draft with the MTP layer where there is one; the tokens are the same either way
+  bool speculate = true;  // draft with the MTP layer, if there is one; the tokens stay the same
 };
 
 struct GenerateStats {
@@ -84,6 +83,8 @@ struct GenerateStats {
   std::int64_t drafted = 0;
   std::int64_t accepted = 0;
   double prefill_seconds = 0;
+  // From the first draw to the last. The step that appends the last token, for whoever goes on with
+  // the session, comes after it and is in neither time.
   double decode_seconds = 0;
   enum class Stop : std::uint8_t { kMaxTokens, kEos, kContext, kCaller } stop = Stop::kMaxTokens;
 };
@@ -107,7 +108,8 @@ struct ScoreResult {
 class Engine;
 
 // One sequence: a growing list of tokens and the state that they left. Movable; gives its place
-// back when destroyed. Must not outlive its engine.
+// back when destroyed. Must not outlive its engine. One that was moved from has no tokens, and no
+// engine takes it.
 class Session {
  public:
   Session(Session&& other) noexcept;
@@ -128,11 +130,8 @@ class Session {
 struct StepItem {
   Session* session = nullptr;
   std::span<const std::int32_t> tokens = {};  // appended to the session
-  enum class Rows : std::uint8_t {
-    kNone,
-    kLast,
-    kAll
-  } rows = Rows::kLast;                // for which of them logits are wanted
+  // For which of them logits are wanted. kAll counts every token towards max_logits_rows().
+  enum class Rows : std::uint8_t { kNone, kLast, kAll } rows = Rows::kLast;
   std::span<const float> logits = {};  // result [rows, vocab]; valid until the engine's next call
 };
 
@@ -147,13 +146,17 @@ class Engine {
   const EngineOptions& options() const;  // with defaults resolved
   const Tokenizer* tokenizer() const;    // null when the folder has no tokenizer.json
 
+  // Rows of logits that one step can give: at least 2 and max_sessions, if max_step_tokens allows;
+  // fewer than max_step_tokens when the vocabulary is large.
+  int max_logits_rows() const;
+
   Result<Session> NewSession();
 
-  // Runs the given parts, at most max_step_tokens in all, as one step. Sessions must be distinct.
+  // Runs the given parts as one step: at most max_step_tokens in all, and at most max_logits_rows()
+  // rows of logits. Sessions must be distinct.
   Status Step(std::span<StepItem> items);
 
-  // Appends tokens in steps of any length; logits of the last one. Progress is told for long
-  // prompts.
+  // Appends tokens in steps of any length; logits of the last one. Progress is told after each.
   Result<std::span<const float>> Prefill(Session& session, std::span<const std::int32_t> tokens,
                                          const Progress& progress = {});
 
@@ -164,7 +167,7 @@ class Engine {
                                  const std::function<bool(std::int32_t token)>& on_token,
                                  const Progress& progress = {});
 
-  // Log-probabilities of a text from an empty session; uses one session slot while it runs.
+  // Log-probabilities of a text from its beginning. Has a place of its own besides max_sessions.
   Result<ScoreResult> Score(std::span<const std::int32_t> tokens, const ScoreOptions& options,
                             const Progress& progress = {});
 
@@ -174,6 +177,8 @@ class Engine {
 
  private:
   friend class Session;
+  Status CheckSession(const Session* session) const;
+
   std::unique_ptr<Impl> impl_;
 };
 

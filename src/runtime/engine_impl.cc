@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace birkhoff {
 namespace {
@@ -11,24 +12,24 @@ namespace {
 // DeepSeek-V4's.
 constexpr std::int64_t kLogitsBytes = std::int64_t{64} << 20;
 
-Status Validate(const EngineOptions& o) {
-  const auto check = [](const char* name, std::int64_t value, std::int64_t least) {
-    if (value >= least) return Status();
-    return Status::InvalidArgument(
-        fmt::format("{}: expected at least {}, got {}", name, least, value));
-  };
-  BK_RETURN_IF_ERROR(check("threads", o.threads, 0));
-  BK_RETURN_IF_ERROR(check("context", o.context, 0));
-  BK_RETURN_IF_ERROR(check("max_sessions", o.max_sessions, 1));
-  return check("max_step_tokens", o.max_step_tokens, 2);  // a token and its draft
-}
-
 }  // namespace
+
+Status Engine::Impl::Validate(const EngineOptions& o) {
+  const auto check = [](const char* name, std::int64_t value, std::int64_t least,
+                        std::int64_t most) {
+    if (value >= least && value <= most) return Status();
+    return Status::InvalidArgument(
+        fmt::format("{}: expected a number in [{}, {}], got {}", name, least, most, value));
+  };
+  BK_RETURN_IF_ERROR(check("threads", o.threads, 0, 4096));
+  BK_RETURN_IF_ERROR(check("context", o.context, 0, std::numeric_limits<std::int32_t>::max()));
+  BK_RETURN_IF_ERROR(check("max_sessions", o.max_sessions, 1, 65536));
+  return check("max_step_tokens", o.max_step_tokens, 2, 1 << 20);  // a token and its draft
+}
 
 Result<std::unique_ptr<Engine::Impl>> Engine::Impl::Make(runtime::LoadedModel model,
                                                          const EngineOptions& options,
                                                          std::optional<Tokenizer> tokenizer) {
-  BK_RETURN_IF_ERROR(Validate(options));
   auto e = std::make_unique<Impl>();
   e->options_ = options;
   e->options_.context = model.info.context;
@@ -63,8 +64,8 @@ Result<std::unique_ptr<Engine::Impl>> Engine::Impl::Make(runtime::LoadedModel mo
 Result<int> Engine::Impl::TakeSlot() {
   for (int i = 0; i < options_.max_sessions; ++i) {
     if (slot(i).used) continue;
-    slot(i).used = true;
     slot(i).tokens.reserve(static_cast<std::size_t>(info().context));
+    slot(i).used = true;
     Reset(i);
     return i;
   }
@@ -113,6 +114,10 @@ Status Engine::Impl::Step(std::span<StepItem> items, std::span<const int> slots)
                               : items[i].rows == StepItem::Rows::kLast ? end - 1
                                                                        : end;
     for (t = first; t < end; ++t) rows_.push_back(static_cast<std::int32_t>(t));
+  }
+  if (rows_.size() > static_cast<std::size_t>(max_rows_)) {
+    return Status::OutOfRange(
+        fmt::format("step with {} rows of logits: at most {}", rows_.size(), max_rows_));
   }
   BK_RETURN_IF_ERROR(trunk_->Step(parts_, rows_, nullptr, *pool_));
 

@@ -5,21 +5,38 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "birkhoff/engine.h"
 #include "runtime/loaded_model.h"
+#include "runtime/no_throw.h"
 #include "runtime/runner.h"
 
 namespace birkhoff {
 
 class Engine::Impl {
  public:
-  // `options` as the user gave them; defaults are resolved here.
+  // kInvalidArgument when an option is out of range; the message names it. Looks at no file.
+  static Status Validate(const EngineOptions& options);
+
+  // `options` are valid, as the user gave them; defaults are resolved here.
   static Result<std::unique_ptr<Impl>> Make(runtime::LoadedModel model,
                                             const EngineOptions& options,
                                             std::optional<Tokenizer> tokenizer);
+
+  // Runs one public call. Refuses it from inside a callback of another; lets no exception out.
+  template <class Call>
+  std::invoke_result_t<Call> Enter(Call&& call) {
+    if (busy_)
+      return Status::InvalidArgument("expected no call of an engine from its own callback");
+    busy_ = true;
+    auto result = runtime::NoThrow(call);
+    busy_ = false;
+    return result;
+  }
+  bool busy() const { return busy_; }
 
   Result<int> TakeSlot();
   void FreeSlot(int slot);
@@ -45,15 +62,12 @@ class Engine::Impl {
   runtime::Runner* draft() { return draft_.get(); }
   ThreadPool& pool() { return *pool_; }
   int max_rows() const { return max_rows_; }
-  std::vector<int>& step_slots() {
-    return step_slots_;
-  }  // room for one entry per session, for Engine::Step
+  std::vector<int>& step_slots() { return step_slots_; }  // for Engine::Step, an entry per session
 
  private:
   struct Slot {
     bool used = false;
-    std::vector<std::int32_t> tokens =
-        {};  // whose state is in place; capacity for the whole context
+    std::vector<std::int32_t> tokens = {};  // whose state is in place; room for the whole context
     // The draft's state holds draft_past tokens of the sequence, the last before position
     // draft_end. It may have started late: the draft looks back no further than its window.
     std::int64_t draft_past = 0;
@@ -64,8 +78,7 @@ class Engine::Impl {
   Slot& slot(int i) { return slots_[static_cast<std::size_t>(i)]; }
   Status CheckTokens(int slot, std::span<const std::int32_t> tokens) const;
 
-  // One step of one sequence: appends tokens; logits of all (else only the last, else none) of
-  // them.
+  // One step of one sequence: appends tokens; logits of all, the last or none of them.
   Status Extend(int slot, std::span<const std::int32_t> tokens, StepItem::Rows rows);
   void Rewind(int slot, std::int64_t length) {
     this->slot(slot).tokens.resize(static_cast<std::size_t>(length));
@@ -88,6 +101,7 @@ class Engine::Impl {
   std::unique_ptr<runtime::Runner> trunk_ = {};
   std::unique_ptr<runtime::Runner> draft_ = {};
   int max_rows_ = 0;
+  bool busy_ = false;             // inside a public call
   std::vector<Slot> slots_ = {};  // max_sessions, and one more for Score
 
   // Of the step in hand, sized once.

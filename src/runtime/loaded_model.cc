@@ -27,6 +27,7 @@ class CheckpointSource final : public models::WeightSource {
   std::string Where(std::string_view name) const override {
     return fmt::format("{}: {}", checkpoint_.FileOf(name), name);
   }
+  const io::Checkpoint& checkpoint() const { return checkpoint_; }
 
  private:
   io::Checkpoint checkpoint_;
@@ -42,7 +43,8 @@ struct OwnedWeights {
 
 Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view config_name,
                                std::shared_ptr<const models::WeightSource> source,
-                               const GraphOptions& options, const Progress& progress) {
+                               const GraphOptions& options, ThreadPool& pool,
+                               const Progress& progress) {
   BK_ASSIGN_OR_RETURN(const dsv4::Config config, dsv4::ParseConfig(config_json, config_name));
   const std::int64_t context = options.context > 0 ? options.context : config.max_positions;
   if (context > config.max_positions) {
@@ -53,7 +55,7 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
 
   auto owned = std::make_shared<OwnedWeights>();
   owned->source = std::move(source);
-  dsv4::LoadOptions load;
+  dsv4::LoadOptions load = {.pool = &pool, .draft = options.draft};
   if (progress) {
     load.progress = [&](std::int64_t done, std::int64_t total) {
       progress("loading weights", done, total);
@@ -93,9 +95,12 @@ Result<LoadedModel> LoadModel(const std::string& folder, const GraphOptions& opt
   const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
   BK_ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path, kMaxConfigBytes));
   BK_ASSIGN_OR_RETURN(io::Checkpoint checkpoint, io::Checkpoint::Open(folder));
-  auto model =
-      BuildModel(config, config_path, std::make_shared<CheckpointSource>(std::move(checkpoint)),
-                 options, progress);
+  checkpoint.Prefetch();
+  const auto source = std::make_shared<CheckpointSource>(std::move(checkpoint));
+  ThreadPool pool(options.threads);
+  auto model = BuildModel(config, config_path, source, options, pool, progress);
+  // Values read from a file that is being written mean nothing: this explains any other error.
+  BK_RETURN_IF_ERROR(source->checkpoint().CheckSizes());
   // A tensor that is in none of the files: say where they are.
   if (model.status().code() == StatusCode::kNotFound) return model.status().Annotate(folder);
   return model;

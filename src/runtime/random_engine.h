@@ -11,7 +11,10 @@
 namespace birkhoff {
 
 // options.model is not read. The weights are a function of the config, the quantisation and the
-// seed. Errors  those of the config; kOutOfRange when the weights do not fit into memory.
+// seed.
+//
+// Errors   those of the options and of the config; kOutOfRange when the weights do not fit into
+//          memory, with both sizes
 Result<std::unique_ptr<Engine>> LoadRandomEngine(const std::string& config_path,
                                                  const EngineOptions& options,
                                                  models::deepseek_v4::Quantisation quantisation,

@@ -18,10 +18,9 @@ namespace birkhoff::runtime {
 struct RunnerOptions {
   Device device = {};
   int threads = 1;
-  std::int64_t context = 1;  // longest sequence
-  int slots = 1;             // sequences with a state of their own
-  int max_tokens = 1;        // of a step
-  int max_rows = 1;          // of a step that want logits
+  int slots = 1;       // sequences with a state of their own
+  int max_tokens = 1;  // of a step
+  int max_rows = 1;    // of a step that want logits
 };
 
 // One sequence's tokens in a step.
@@ -46,13 +45,12 @@ class Runner {
 
   std::span<const float> logits() const;             // [rows, vocab] of the last step
   const void* StreamsRow(std::int64_t token) const;  // "streams" of that token of the last step
-  const ops::Operand* Output(
-      std::string_view name) const;  // of the last step; null when there is none
+  // Of the last step; null when there is none of that name.
+  const ops::Operand* Output(std::string_view name) const;
   graph::Plan& plan() { return *plan_; }
   const graph::Plan& plan() const { return *plan_; }
-  std::span<std::int64_t> nanoseconds() {
-    return nanoseconds_;
-  }  // per node, over all steps; empty: not measured
+  // Per node, over all steps; empty: not measured.
+  std::span<std::int64_t> nanoseconds() { return nanoseconds_; }
   void MeasureNodes() { nanoseconds_.assign(plan_->graph().nodes.size(), 0); }
 
  private:

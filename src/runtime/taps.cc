@@ -9,10 +9,12 @@ namespace birkhoff {
 
 Result<std::vector<float>> CollectStreams(const EngineOptions& options,
                                           std::span<const std::int32_t> ids) {
+  BK_RETURN_IF_ERROR(Engine::Impl::Validate(options));
   BK_ASSIGN_OR_RETURN(runtime::LoadedModel model,
                       runtime::LoadModel(options.model,
                                          {.precision = options.precision,
                                           .context = options.context,
+                                          .threads = options.threads,
                                           .draft = false,
                                           .taps = true},
                                          options.progress));
