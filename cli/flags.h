@@ -34,7 +34,7 @@ class Flags {
     return Twin(app_->add_option(names, value, text)->type_name(unit));
   }
 
-  // What this call works on: an input, or a selection of ops, cases or tensors. Without a twin: left
+  // What this call works on: an input, or a selection of ops, cases or tensors. No twin: left
   // in the environment, it would exclude another input, or narrow what a later call does.
   template <class T>
   CLI::Option* Subject(const std::string& names, T& value, const std::string& unit,

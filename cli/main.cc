@@ -25,7 +25,7 @@ constexpr const char* kFooter = R"(Examples:
   birkhoff <subcommand> --help
 
 Settings have environment twins: --max-tokens is BIRKHOFF_MAX_TOKENS, --log-level BIRKHOFF_LOG.
-Exit codes: 0 done; 1 a check failed; 2 bad flags, files or ids; 3 internal error, or output lost.)";
+Exit codes: 0 done; 1 a check failed; 2 bad flags, files or ids; 3 internal error or lost output.)";
 
 LogLevel ParseLogLevel(const std::string& name) {
   if (name == "error") return LogLevel::kError;

@@ -134,10 +134,11 @@ TEST(Usage, SettingsHaveEnvironmentTwinsAndTheCommandLineWins) {
 }
 
 TEST(Usage, LogLevelSilencesInformation) {
-  EXPECT_NE(Birkhoff("tokenize --text Hello").err, "");
-  EXPECT_EQ(Birkhoff("tokenize --text Hello --log-level error").err, "");
-  EXPECT_EQ(Birkhoff("--log-level error tokenize --text Hello").err, "");
-  EXPECT_EQ(Birkhoff("tokenize --text Hello", "", "BIRKHOFF_LOG=error").err, "");
+  const std::string run = "run --prompt Hello --max-tokens 1";
+  EXPECT_NE(Birkhoff(run).err, "");
+  EXPECT_EQ(Birkhoff(run + " --log-level error").err, "");
+  EXPECT_EQ(Birkhoff("--log-level error " + run).err, "");
+  EXPECT_EQ(Birkhoff(run, "", "BIRKHOFF_LOG=error").err, "");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The same model from a BF16 checkpoint: what the quantised one stores is exact in BF16, and a product does not
-// depend on the format of its weights, so the results are the same bits.
+// The same model from a BF16 checkpoint: what the quantised one stores is exact in BF16, and a
+// product does not depend on the format of its weights, so the results are the same bits.
 #include <filesystem>
 
 #include "io/checkpoint.h"
