@@ -103,7 +103,8 @@ DotSums Dot(const void* x, DType x_type, std::int64_t first, const WeightMatrix&
 }
 
 double DotError(std::int64_t k, double magnitude) {
-  const auto steps = static_cast<double>((k + 15) / 16 + 6);
+  const std::int64_t chain = (k + 15) / 16 + 6;
+  const auto steps = static_cast<double>(chain);
   return steps * (kF32Eps * magnitude + 0x1p-149);
 }
 

@@ -218,7 +218,8 @@ void* Dyadic(Buffers& buffers, std::int64_t count, DType type, double step, std:
   void* data = buffers.Bytes(ByteSize(type, count));
   for (std::int64_t i = 0; i < count; ++i) {
     const auto n = static_cast<std::int64_t>(buffers.Next() % static_cast<std::uint64_t>(below));
-    const auto value = static_cast<float>(step * static_cast<double>(n - below / 2));
+    const auto middle = below / 2;
+    const auto value = static_cast<float>(step * static_cast<double>(n - middle));
     if (type == kF32) {
       static_cast<float*>(data)[i] = value;
     } else {

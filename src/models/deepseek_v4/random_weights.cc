@@ -36,7 +36,7 @@ int LinearExponent(std::int64_t cols) {
 }
 
 Pattern FloatPattern(DType dtype, bool is_norm, int exponent) {
-  const auto biased = static_cast<std::uint64_t>(127 + exponent);
+  const auto biased = std::uint64_t{127} + static_cast<std::uint64_t>(exponent);
   if (dtype == DType::kF32) {
     return is_norm ? Repeat(0x000fffff, 0x3f800000, 4) : Repeat(0x807fffff, biased << 23, 4);
   }
@@ -48,7 +48,7 @@ Pattern PatternOf(const TensorSpec& t, std::int64_t cols, DType scaled) {
   if (t.name.ends_with(".scale")) {
     // Unscaled FP8 elements lie in +-[0.5, 2), MXFP4 ones are 3 on average.
     const int exponent = LinearExponent(cols) - (scaled == DType::kF8E4M3 ? 0 : 2);
-    const auto biased = static_cast<std::uint64_t>(127 + exponent);
+    const auto biased = std::uint64_t{127} + static_cast<std::uint64_t>(exponent);
     return t.dtype == DType::kF32 ? Repeat(0x007fffff, biased << 23, 4) : Repeat(1, biased, 1);
   }
   if (t.dtype == DType::kF8E4M3) return Repeat(0x8f, 0x30, 1);
