@@ -50,8 +50,7 @@ struct AddArgs {
 //
 // Shapes   rows >= 0.
 // Numerics f32: a * sigmoid(a), then times up; one rounding to type. The clamp of the gate has no
-// lower side.
-//          A NaN stays a NaN.
+//          lower side. A NaN stays a NaN.
 // Aliasing out may be gate or up.
 struct SwigluArgs {
   const void* gate = nullptr;  // [rows, width] type

@@ -8,14 +8,12 @@ namespace birkhoff {
 // out[m, g, n] = sum_k x[m, g, k] * W[g * N + n, k]
 //
 // Shapes   w is [G * N, K]; M >= 0, G >= 1, K >= 1. G = 1 is the plain layer, G > 1 the grouped
-// output projection.
-//          kMxfp4 needs K % 32 == 0.
+//          output projection. kMxfp4 needs K % 32 == 0.
 // Numerics W is dequantised to f32 (exact but for the one product with an F32 scale). Sixteen
-// lanes; in each run
-//          of 32 columns lane l takes columns 2l and 2l + 1; one chain of fused multiply-adds per
-//          lane in ascending column order from +0; columns beyond K count as products of +0; then
-//          the tree of simd.h; one rounding to out_type. Nothing depends on M, on the row, on N or
-//          on the thread: class "f32x16".
+//          lanes; in each run of 32 columns lane l takes columns 2l and 2l + 1; one chain of fused
+//          multiply-adds per lane in ascending column order from +0; columns beyond K count as
+//          products of +0; then the tree of simd.h; one rounding to out_type. Nothing depends on
+//          M, on the row, on N or on the thread: class "f32x16".
 // Aliasing out overlaps no input.
 struct LinearArgs {
   const void* x = nullptr;        // [M, G, K] x_type

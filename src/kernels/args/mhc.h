@@ -1,12 +1,10 @@
 // Manifold-constrained hyper-connections: how n residual streams are read, mixed and written.
 //
-// Shapes   T >= 0 tokens, hc in {2, 4, 8} streams, H >= 1; K = hc * H; N = hc * (hc + 2) mixes: hc
-// pre, hc post,
-//          hc * hc comb. Streams [T, hc, H] are bf16, or f32 in verification mode; coefficients are
-//          f32.
+// Shapes   T >= 0 tokens, hc in {2, 4, 8} streams, H >= 1; K = hc * H; N = hc * (hc + 2) mixes:
+//          hc pre, hc post, hc * hc comb. Streams [T, hc, H] are bf16, or f32 in verification mode;
+//          coefficients are f32.
 // Numerics docs/numerics.md, "mHC". In short: X' is rounded to the stream type before anything
-// reads it; the
-//          projection and the sum of squares run in the fixed 8-lane, 16-slice tree (class "f32");
+//          reads it; the projection and the sum of squares run in the fixed 8-lane, 16-slice tree;
 //          Sinkhorn in scaling-vector form, ending on a column step. Bits depend on the row alone.
 // Special  A NaN or Inf in one row reaches no bit of any other row. T = 0 is a no-op.
 // Source   DeepSeek-V4; the contract is Birkhoff's.
@@ -31,9 +29,10 @@ struct MhcSite {
 };
 
 // m = fn x / sqrt(mean(x^2) + rms_eps), x = flatten(streams[t]), mean over hc * H
-// pre[j] = sigmoid(m[j] scale[0] + base[j]) + pre_eps;   post[j] = post_mult * sigmoid(m[hc + j]
-// scale[1] + base[hc + j]) comb = sinkhorn(m[2 hc ...] scale[2] + base[2 hc ...]): row softmax +
-// eps, then columns, then (iterations - 1) times rows and columns, each divided by its sum + eps.
+// pre[j]  = sigmoid(m[j] scale[0] + base[j]) + pre_eps
+// post[j] = post_mult * sigmoid(m[hc + j] scale[1] + base[hc + j])
+// comb    = sinkhorn(m[2 hc ...] scale[2] + base[2 hc ...]): row softmax + eps, then columns, then
+//           (iterations - 1) times rows and columns, each divided by its sum + eps
 struct MhcCoeffsArgs {
   const void* streams = nullptr;  // [T, hc, H] type
   MhcSite site = {};
@@ -46,8 +45,9 @@ struct MhcCoeffsArgs {
   std::int64_t hidden = 0;
 };
 
-// out[t] = sum_j pre[t, j] * streams[t, j]: v = pre_0 X_0, then fused multiply-adds for j = 1 ...;
-// one rounding.
+// out[t] = sum_j pre[t, j] * streams[t, j]
+//
+// Numerics v = pre_0 X_0, then fused multiply-adds for j = 1 ...; one rounding.
 struct MhcCollapseArgs {
   const void* streams = nullptr;  // [T, hc, H] type
   const float* pre = nullptr;     // [T, hc]
@@ -58,9 +58,10 @@ struct MhcCollapseArgs {
   std::int64_t hidden = 0;
 };
 
-// out[t, m] = post[t, m] * x[t] + sum_j comb[t, j, m] * streams[t, j]: a = post_m x, then a =
-// fma(comb_jm, X_j, a) for j = 0 ...; one rounding. The sum runs over the FIRST index of comb. out
-// may be streams.
+// out[t, m] = post[t, m] * x[t] + sum_j comb[t, j, m] * streams[t, j], over the FIRST index of comb
+//
+// Numerics a = post_m x, then a = fma(comb_jm, X_j, a) for j = 0 ...; one rounding.
+// Aliasing out may be streams.
 struct MhcPostArgs {
   const void* x = nullptr;        // [T, H] type
   const void* streams = nullptr;  // [T, hc, H] type

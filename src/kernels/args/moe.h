@@ -10,8 +10,8 @@
 namespace birkhoff {
 
 // p = sqrt(softplus(logits)),  softplus(z) = max(z, 0) + log1p(exp(-|z|))
-// expert[t] = table ? table[ids[t]] : the k largest of p + bias, descending, ties to the lower
-// expert weight[t, i] = p[expert_i] / (sum_i p[expert_i] + 1e-20) * scale
+// expert[t] = table ? table[ids[t]] : the k largest of p + bias, descending, ties to the lower one
+// weight[t, i] = p[expert_i] / (sum_i p[expert_i] + 1e-20) * scale
 //
 // Shapes   T >= 0, 1 <= k <= E. Exactly one of bias and table is given.
 // Numerics f32; log1p by the C library in double; the sum in slot order. A NaN ranks lowest.

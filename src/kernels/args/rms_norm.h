@@ -11,9 +11,9 @@ namespace birkhoff {
 //
 // Shapes   rows >= 0, width >= 1. A per-head norm is rows = T * heads, width = head_dim.
 // Numerics f32 throughout, one rounding to out_type. The sum of squares: 16 lanes, lane l a chain
-// of fused
-//          multiply-adds over the elements l, l + 16, ..., then the tree of simd.h. rs = 1 /
-//          sqrt(sum / width + eps) by IEEE square root and division; out = (x * rs) * weight.
+//          of fused multiply-adds over the elements l, l + 16, ..., then the tree of simd.h.
+//          rs = 1 / sqrt(sum / width + eps) by IEEE square root and division; out = (x * rs) *
+//          weight.
 // Aliasing out may be x when the types are equal.
 // Source   DeepSeek-V4 inference code; rounding order OP-2 of docs/numerics.md.
 struct RmsNormArgs {

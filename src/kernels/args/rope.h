@@ -12,9 +12,8 @@ namespace birkhoff {
 // Shapes   T >= 0, P >= 1 pairs.
 // Units    frequency in radians per position.
 // Numerics default: a is the f32 product of the f32-rounded operands, as the released models were
-// trained; precise:
-//          a in double. Cosine and sine with full argument reduction in double, one rounding to
-//          f32.
+//          trained; precise: a in double. Cosine and sine with full argument reduction in double,
+//          one rounding to f32.
 struct RopeTableArgs {
   const std::int32_t* positions = nullptr;  // [T]
   const double* frequency = nullptr;        // [P]
@@ -29,7 +28,8 @@ struct RopeTableArgs {
 //
 // Shapes   T >= 0, H >= 1, 2P <= D.
 // Numerics f32: e c - o s is fma(e, c, -(o s)), e s + o c is fma(e, s, o c); one rounding to
-// out_type. Aliasing out may be x when the types are equal.
+//          out_type.
+// Aliasing out may be x when the types are equal.
 struct RopeArgs {
   const void* x = nullptr;        // [T, H, D] x_type
   const float* table = nullptr;   // [T, P, 2]
