@@ -137,7 +137,15 @@ std::vector<std::byte> BytesOf(std::span<const Output> outputs) {
   std::vector<std::byte> bytes;
   for (const Output& o : outputs) {
     const auto* p = static_cast<const std::byte*>(o.data);
-    bytes.insert(bytes.end(), p, p + o.elements * static_cast<std::int64_t>(SizeOf(o.dtype)));
+    const std::size_t size = SizeOf(o.dtype);
+    const std::size_t at = bytes.size();
+    bytes.insert(bytes.end(), p, p + static_cast<std::size_t>(o.elements) * size);
+    for (std::int64_t i = 0; i < o.elements; ++i) {
+      if (!std::isnan(Element(o, i)) || IsPoison(o, i)) continue;
+      std::byte* nan = bytes.data() + at + static_cast<std::size_t>(i) * size;
+      std::fill(nan, nan + size - 1, std::byte{0xff});
+      nan[size - 1] = std::byte{0x7f};
+    }
   }
   return bytes;
 }

@@ -101,6 +101,8 @@ class Suite {
   virtual Refusal Refuses(int c, int k, const Device& device) const = 0;
   virtual CheckResult Check(int c, int k, ThreadPool& pool) const = 0;
   // Bytes of all outputs of kernel k, for comparisons of bits between kernels and thread counts.
+  // Every NaN counts as the same one: which of two NaN operands an addition passes on is the
+  // compiler's choice.
   virtual std::vector<std::byte> Bits(int c, int k, ThreadPool& pool) const = 0;
   virtual TimeResult Time(int c, int k, ThreadPool& pool, double seconds) const = 0;
 };
