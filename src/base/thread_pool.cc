@@ -38,7 +38,8 @@ bool SpinUntil(Done done) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) : size_(threads > 0 ? threads : HostDevice().cpus) {
+ThreadPool::ThreadPool(int threads)
+    : size_(threads > 0 ? threads : HostDevice().cpus), shares_(static_cast<std::size_t>(size_)) {
   workers_.reserve(static_cast<std::size_t>(size_ - 1));
   try {
     for (int w = 1; w < size_; ++w) workers_.emplace_back([this, w] { Work(w); });
@@ -62,9 +63,13 @@ void ThreadPool::ParallelFor(std::int64_t n, std::int64_t grain, Body body) {
     return;
   }
   body_ = &body;
-  n_ = n;
   grain_ = grain;
-  next_.store(0, std::memory_order_relaxed);
+  std::int64_t begin = 0;
+  for (int w = 0; w < size_; ++w) {
+    Share& share = shares_[static_cast<std::size_t>(w)];
+    share.next.store(begin, std::memory_order_relaxed);
+    share.end = begin += (n - begin) / (size_ - w);
+  }
   busy_.store(size_ - 1, std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
@@ -76,10 +81,13 @@ void ThreadPool::ParallelFor(std::int64_t n, std::int64_t grain, Body body) {
 }
 
 void ThreadPool::TakePieces(int worker) {
-  while (true) {
-    const std::int64_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-    if (begin >= n_) return;
-    (*body_)(begin, std::min(n_, begin + grain_), worker);
+  for (int i = 0; i < size_; ++i) {
+    Share& share = shares_[static_cast<std::size_t>((worker + i) % size_)];
+    while (true) {
+      const std::int64_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= share.end) break;
+      (*body_)(begin, std::min(share.end, begin + grain_), worker);
+    }
   }
 }
 
