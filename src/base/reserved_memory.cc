@@ -22,7 +22,7 @@ ReservedMemory::~ReservedMemory() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-Result<ReservedMemory> ReservedMemory::Make(std::size_t bytes) {
+Result<ReservedMemory> ReservedMemory::Make(std::size_t bytes, Pages pages) {
   ReservedMemory m;
   if (bytes == 0) return m;
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -32,6 +32,7 @@ Result<ReservedMemory> ReservedMemory::Make(std::size_t bytes) {
                                           static_cast<double>(bytes) / (1 << 30),
                                           std::strerror(errno)));
   }
+  if (pages == Pages::kLarge) (void)madvise(p, bytes, MADV_HUGEPAGE);  // a wish: no is fine
   m.data_ = static_cast<std::byte*>(p);
   m.size_ = bytes;
   return m;

@@ -16,8 +16,12 @@ class ReservedMemory {
   ReservedMemory& operator=(ReservedMemory&& other) noexcept;
   ~ReservedMemory();
 
+  // Pages of 2 MiB where the system gives them, for memory that is used as a whole: kernels walk
+  // over it in strides that would miss the TLB at every step.
+  enum class Pages { kSmall, kLarge };
+
   // Errors  kOutOfRange  the system does not grant that much address space; names the size.
-  static Result<ReservedMemory> Make(std::size_t bytes);
+  static Result<ReservedMemory> Make(std::size_t bytes, Pages pages = Pages::kSmall);
 
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }

@@ -119,8 +119,11 @@ Status Plan::Allocate() {
     return Status::OutOfRange(fmt::format("steps of {} tokens need {}, the machine has {}\n{}",
                                           options_.max_tokens, SizeText(wanted), SizeText(present),
                                           MemoryText()));
-  BK_ASSIGN_OR_RETURN(arena_, ReservedMemory::Make(static_cast<std::size_t>(memory_.arena_bytes)));
-  BK_ASSIGN_OR_RETURN(scratch_, ReservedMemory::Make(static_cast<std::size_t>(scratch_bytes_)));
+  constexpr auto kLarge = ReservedMemory::Pages::kLarge;
+  BK_ASSIGN_OR_RETURN(
+      arena_, ReservedMemory::Make(static_cast<std::size_t>(memory_.arena_bytes), kLarge));
+  BK_ASSIGN_OR_RETURN(scratch_,
+                      ReservedMemory::Make(static_cast<std::size_t>(scratch_bytes_), kLarge));
 
   for (std::size_t i = 0; i < operands_.size(); ++i) {
     const int buffer = memory_.buffer_of[static_cast<std::size_t>(operand_values_[i].id)];

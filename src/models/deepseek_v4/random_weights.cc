@@ -1,7 +1,6 @@
 #include "models/deepseek_v4/random_weights.h"
 
 #include <fmt/core.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
@@ -129,9 +128,7 @@ Result<RandomWeights> RandomWeights::Make(const Config& config, Quantisation qua
   for (const TensorSpec& t : specs) total += padded(t);
 
   RandomWeights weights;
-  BK_ASSIGN_OR_RETURN(weights.memory_, ReservedMemory::Make(total));
-  // Fewer page faults; without it the memory is the same, only slower to fill.
-  (void)madvise(weights.memory_.data(), total, MADV_HUGEPAGE);
+  BK_ASSIGN_OR_RETURN(weights.memory_, ReservedMemory::Make(total, ReservedMemory::Pages::kLarge));
 
   std::vector<Fill> fills;
   std::size_t offset = 0;
