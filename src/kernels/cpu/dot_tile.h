@@ -10,13 +10,17 @@ namespace birkhoff::cpu::BK_ISA {
 // Both row counts of DotTiles are multiples of this.
 constexpr int kTileRows = 4;
 
-BK_INLINE std::int64_t RoundUp(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
-
 // A row of dim elements as f32, followed by zeros up to a multiple of 16.
 BK_INLINE void WidenRow(const void* base, bool is_bf16, std::int64_t at, std::int64_t dim,
                         float* row) {
   std::int64_t i = 0;
-  for (; i + 16 <= dim; i += 16) Store(row + i, LoadAs(base, is_bf16, at + i));
+  if (is_bf16) {
+    const auto* from = static_cast<const std::uint16_t*>(base) + at;
+    for (; i + 16 <= dim; i += 16) Store(row + i, LoadBf16(from + i));
+  } else {
+    const float* from = static_cast<const float*>(base) + at;
+    for (; i + 16 <= dim; i += 16) Store(row + i, Load(from + i));
+  }
   if (i < dim) Store(row + i, LoadAsN(base, is_bf16, at + i, static_cast<int>(dim - i)));
 }
 
