@@ -21,8 +21,6 @@ namespace birkhoff::cpu::BK_ISA {
 
 inline constexpr std::int64_t kRun = 32;
 
-BK_INLINE std::int64_t CeilDiv(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 // What the 256 codes of E8M0 mean.
 struct E8m0Table {
   float value[256] = {};

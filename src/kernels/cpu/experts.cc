@@ -13,9 +13,6 @@ namespace {
 
 constexpr std::int64_t kMaxTokens = 512;  // of a chunk: bounds the scratch
 
-BK_INLINE std::int64_t CeilDiv(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-BK_INLINE std::int64_t Least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
 // Where things lie in the scratch of a chunk, in bytes.
 struct Layout {
   std::int64_t tokens = 0;   // of a chunk
@@ -25,15 +22,17 @@ struct Layout {
   std::int64_t token = 0;    // i32 [tokens k]: their tokens t
   std::int64_t hidden = 0;   // type [tokens k, I], by slot
   std::int64_t answer = 0;   // f32 [tokens k, d], by slot
-  std::int64_t workers = 0;  // per worker: gate and up f32 [rows, kPanel], Multiply's scratch
+  std::int64_t workers = 0;  // per worker: gate and up f32 [rows, kMaxOutputs], Multiply's scratch
   std::int64_t panel = 0;    // bytes of gate
   std::int64_t per_worker = 0;
 
   explicit Layout(const ExpertsArgs& a) : tokens(Least(a.tokens, kMaxTokens)) {
     const std::int64_t slots = tokens * a.k;
     const std::int64_t rows = Least(slots, kMaxRows);
-    const std::int64_t first = static_cast<std::int64_t>(MultiplyScratch(rows, a.hidden()));
-    const std::int64_t second = static_cast<std::int64_t>(MultiplyScratch(rows, a.width()));
+    const auto first =
+        static_cast<std::int64_t>(MultiplyScratch({.rows = rows, .width = a.hidden(), .parts = 2}));
+    const auto second =
+        static_cast<std::int64_t>(MultiplyScratch({.rows = rows, .width = a.width()}));
     std::int64_t end = 0;
     const auto take = [&end](std::int64_t bytes) {
       const std::int64_t at = end;
@@ -47,7 +46,7 @@ struct Layout {
     hidden = take(slots * a.width() * (a.type == DType::kBF16 ? 2 : 4));
     answer = take(slots * a.hidden() * 4);
     workers = end;
-    panel = CeilDiv(rows * kPanel * 4, 64) * 64;
+    panel = CeilDiv(rows * kMaxOutputs * 4, 64) * 64;
     per_worker = 2 * panel + (first > second ? first : second);
   }
 };
@@ -127,12 +126,12 @@ void HiddenPiece(const Chunk& c, std::int32_t e, std::int64_t n0, std::int64_t n
     x.index = c.At<std::int32_t>(c.layout.token) + s0;
     x.stride = a.hidden();
     x.count = Least(kMaxRows, begin[e + 1] - s0);
-    Multiply(x, a.w1[e], n0, n, gate, rest);
-    Multiply(x, a.w3[e], n0, n, up, rest);
+    const Outputs outputs[] = {{&a.w1[e], n0, n, gate}, {&a.w3[e], n0, n, up}};
+    Multiply(x, outputs, 2, rest);
     for (std::int64_t i = 0; i < x.count; ++i) {
       const std::int64_t slot = order[s0 + i];
-      StoreHidden(a, gate + i * kPanel, up + i * kPanel, a.weight[c.first * a.k + slot], n,
-                  c.At<void>(c.layout.hidden), slot * a.width() + n0);
+      StoreHidden(a, gate + i * kMaxOutputs, up + i * kMaxOutputs, a.weight[c.first * a.k + slot],
+                  n, c.At<void>(c.layout.hidden), slot * a.width() + n0);
     }
   }
 }
@@ -149,9 +148,10 @@ void AnswerPiece(const Chunk& c, std::int32_t e, std::int64_t n0, std::int64_t n
     h.index = c.At<std::int32_t>(c.layout.order) + s0;
     h.stride = a.width();
     h.count = Least(kMaxRows, begin[e + 1] - s0);
-    Multiply(h, a.w2[e], n0, n, y, scratch + 2 * c.layout.panel);
+    const Outputs outputs = {&a.w2[e], n0, n, y};
+    Multiply(h, &outputs, 1, scratch + 2 * c.layout.panel);
     for (std::int64_t i = 0; i < h.count; ++i) {
-      std::memcpy(c.At<float>(c.layout.answer) + h.index[i] * a.hidden() + n0, y + i * kPanel,
+      std::memcpy(c.At<float>(c.layout.answer) + h.index[i] * a.hidden() + n0, y + i * kMaxOutputs,
                   static_cast<std::size_t>(n) * 4);
     }
   }
@@ -177,8 +177,9 @@ void SumSlots(const Chunk& c, std::int64_t t) {
 void RunChunk(const Chunk& c, ThreadPool& pool) {
   const std::int64_t count = SortSlots(c);
   const auto* active = c.At<std::int32_t>(c.layout.active);
-  const auto for_pieces = [&](std::int64_t rows, std::int64_t width, auto body) {
-    const std::int64_t n = PieceRows(rows, count, pool.size());
+  const std::int64_t asking = c.tokens * c.a.k / count;  // slots of an expert on average
+  const auto for_pieces = [&](std::int64_t rows, std::int64_t width, int parts, auto body) {
+    const std::int64_t n = PieceOutputs({rows, count, asking, width, parts}, pool.size());
     const std::int64_t pieces = CeilDiv(rows, n);
     const std::int64_t grain = 1 + 65536 / (n * width);  // about 4 us of work
     pool.ParallelFor(count * pieces, grain, [&](std::int64_t b, std::int64_t e, int worker) {
@@ -188,8 +189,8 @@ void RunChunk(const Chunk& c, ThreadPool& pool) {
       }
     });
   };
-  for_pieces(c.a.width(), c.a.hidden(), HiddenPiece);
-  for_pieces(c.a.hidden(), c.a.width(), AnswerPiece);
+  for_pieces(c.a.width(), c.a.hidden(), 2, HiddenPiece);
+  for_pieces(c.a.hidden(), c.a.width(), 1, AnswerPiece);
   pool.ParallelFor(c.tokens, 1 + 16384 / (c.a.k * c.a.hidden()),
                    [&](std::int64_t b, std::int64_t e, int) {
                      for (std::int64_t t = b; t < e; ++t) SumSlots(c, t);

@@ -1,11 +1,8 @@
 // Products of rows of activations with rows of a weight matrix: the common part of Linear and
 // Experts.
 //
-// The order of additions is that of LinearArgs and the same on both ways through:
-//   few rows of x   weights are widened in registers, four rows at a time, and used at once: the
-//                   speed is that of reading them from memory
-//   many rows of x  a panel of weights is widened to scratch of the size of L2, then tiles of
-//                   16-lane accumulators run over it in blocks of columns that fit L1
+// The order of additions is that of LinearArgs and the same on both ways through, gemm_few.h and
+// gemm_many.h.
 #pragma once
 
 #include <cstddef>
@@ -22,25 +19,50 @@ struct Rows {
   std::int64_t stride = 0;              // elements from one row of the array to the next
   std::int64_t count = 0;               // at most kMaxRows
   bool is_bf16 = true;                  // else f32
+
+  // Elements before row i
+  [[gnu::always_inline]] std::int64_t Begin(std::int64_t i) const {
+    return (index != nullptr ? index[i] : i) * stride;
+  }
 };
 
-inline constexpr std::int64_t kMaxRows = 512;  // rows of x of one call
-inline constexpr std::int64_t kPanel = 96;     // rows of W of one call
+// Rows [first, first + rows) of a matrix, and where their products go: y [count, kMaxOutputs].
+struct Outputs {
+  const WeightMatrix* w = nullptr;
+  std::int64_t first = 0;
+  std::int64_t rows = 0;
+  float* y = nullptr;
+};
 
-// Rows of W for one call so that `total` of them, `times` over, keep the threads busy to the end.
-std::int64_t PieceRows(std::int64_t total, std::int64_t times, int threads);
+inline constexpr std::int64_t kMaxRows = 512;     // rows of x of one call
+inline constexpr std::int64_t kFewRows = 8;       // up to so many go the way of gemm_few.h
+inline constexpr std::int64_t kPanel = 64;        // outputs of a panel of gemm_many.h
+inline constexpr std::int64_t kMaxPanels = 4;     // of one call
+inline constexpr std::int64_t kMaxOutputs = 256;  // their outputs
+
+// What a kernel divides between the threads: `outputs` outputs, `times` over, of about `rows` rows
+// of x each. A call of Multiply takes `parts` matrices of `width` columns.
+struct Work {
+  std::int64_t outputs = 0;
+  std::int64_t times = 1;
+  std::int64_t rows = 0;
+  std::int64_t width = 0;
+  std::int64_t parts = 1;
+};
+
+// Outputs of one call, so that the threads are busy to the end.
+std::int64_t PieceOutputs(const Work& work, int threads);
 
 // Bytes that Multiply needs for so many rows of x, a multiple of 64.
-std::size_t MultiplyScratch(std::int64_t rows, std::int64_t width);
+std::size_t MultiplyScratch(const Work& work);
 
-#define BK_GEMM(isa)                                                                         \
-  namespace isa {                                                                            \
-  void Multiply(const Rows& x, const WeightMatrix& w, std::int64_t first, std::int64_t rows, \
-                float* y, void* scratch);                                                    \
+#define BK_GEMM(isa)                                                              \
+  namespace isa {                                                                 \
+  void Multiply(const Rows& x, const Outputs* outputs, int count, void* scratch); \
   }
 
-// y[i, j] = sum_k x[i, k] * W[first + j, k],  i < x.count, j < rows <= kPanel;  y is [count,
-// kPanel]
+// y[i, j] = sum_k x[i, k] * W[first + j, k],  i < x.count, j < rows, for one matrix or two of the
+// same width. As many rows as PieceOutputs gives fit.
 BK_GEMM(generic)
 BK_GEMM(avx2)
 BK_GEMM(avx512)

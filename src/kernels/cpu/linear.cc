@@ -1,4 +1,4 @@
-// Linear: pieces of up to kPanel outputs of a group for up to kMaxRows rows of x, each by Multiply.
+// Linear: pieces of some outputs of a group for some rows of x, each by Multiply.
 #include "kernels/args/linear.h"
 
 #include "base/thread_pool.h"
@@ -10,18 +10,27 @@ namespace birkhoff::cpu {
 namespace BK_ISA {
 namespace {
 
-std::int64_t CeilDiv(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::int64_t Least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+constexpr std::int64_t kLeastRows = 192;  // widening a panel takes as long as 20 rows of x
 
-// Scratch of one worker: that of Multiply, then y [rows, kPanel].
+// What the threads share, and the scratch of one of them: that of Multiply, then y [rows,
+// kMaxOutputs].
 struct Layout {
-  std::int64_t rows = 0;
+  Work work = {};
   std::int64_t multiply = 0;
 
-  explicit Layout(const LinearArgs& a)
-      : rows(Least(a.rows, kMaxRows)),
-        multiply(static_cast<std::int64_t>(MultiplyScratch(rows, a.k()))) {}
-  std::int64_t bytes() const { return multiply + CeilDiv(rows * kPanel * 4, 64) * 64; }
+  Layout(const LinearArgs& a, int threads) {
+    work.outputs = a.n();
+    work.width = a.k();
+    work.rows = Least(a.rows, kMaxRows);
+    if (work.rows == 0) return;
+    // Panels of full width are fastest: where they are too few for the threads, rows are divided.
+    const std::int64_t panels = CeilDiv(a.n(), kPanel) * a.groups;
+    while (work.rows >= 2 * kLeastRows && CeilDiv(a.rows, work.rows) * panels < 4 * threads)
+      work.rows = RoundUp(work.rows / 2, 12);
+    work.times = a.groups * CeilDiv(a.rows, work.rows);
+    multiply = static_cast<std::int64_t>(MultiplyScratch(work));
+  }
+  std::int64_t bytes() const { return multiply + work.rows * kMaxOutputs * 4; }
 };
 
 void StoreRow(const LinearArgs& a, std::int64_t at, const float* y, std::int64_t n) {
@@ -37,32 +46,32 @@ void StoreRow(const LinearArgs& a, std::int64_t at, const float* y, std::int64_t
 
 void Linear(const LinearArgs& a, const Exec& exec) {
   if (a.rows == 0) return;
-  const Layout layout(a);
-  const std::int64_t chunks = CeilDiv(a.rows, layout.rows);  // of rows of x
-  const std::int64_t piece_rows = PieceRows(a.n(), a.groups * chunks, exec.pool->size());
-  const std::int64_t pieces = CeilDiv(a.n(), piece_rows);  // of a group
+  const Layout layout(a, exec.pool->size());
+  const std::int64_t outputs = PieceOutputs(layout.work, exec.pool->size());
+  const std::int64_t pieces = CeilDiv(a.n(), outputs);  // of a group
   const std::int64_t element = a.x_type == DType::kBF16 ? 2 : 4;
 
   const auto piece = [&](std::int64_t index, char* scratch) {
-    const std::int64_t n0 = index % pieces * piece_rows;
+    const std::int64_t n0 = index % pieces * outputs;
     const std::int64_t group = index / pieces % a.groups;
-    const std::int64_t m0 = index / pieces / a.groups * layout.rows;
-    const std::int64_t n = Least(piece_rows, a.n() - n0);
+    const std::int64_t m0 = index / pieces / a.groups * layout.work.rows;
+    const std::int64_t n = Least(outputs, a.n() - n0);
     Rows x;
     x.data = static_cast<const char*>(a.x) + (m0 * a.groups + group) * a.k() * element;
     x.stride = a.groups * a.k();
-    x.count = Least(layout.rows, a.rows - m0);
+    x.count = Least(layout.work.rows, a.rows - m0);
     x.is_bf16 = a.x_type == DType::kBF16;
     auto* y = reinterpret_cast<float*>(scratch + layout.multiply);
-    Multiply(x, a.w, group * a.n() + n0, n, y, scratch);
+    const Outputs want = {&a.w, group * a.n() + n0, n, y};
+    Multiply(x, &want, 1, scratch);
     for (std::int64_t i = 0; i < x.count; ++i)
-      StoreRow(a, ((m0 + i) * a.groups + group) * a.n() + n0, y + i * kPanel, n);
+      StoreRow(a, ((m0 + i) * a.groups + group) * a.n() + n0, y + i * kMaxOutputs, n);
   };
 
   // About 4 us of work: less costs more to hand over than to do.
-  const std::int64_t grain = 1 + 65536 / (piece_rows * a.k() * layout.rows);
+  const std::int64_t grain = 1 + 65536 / (outputs * a.k() * layout.work.rows);
   exec.pool->ParallelFor(
-      pieces * a.groups * chunks, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
+      pieces * layout.work.times, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
         char* scratch = static_cast<char*>(exec.scratch) + worker * layout.bytes();
         for (std::int64_t p = begin; p < end; ++p) piece(p, scratch);
       });
@@ -72,7 +81,8 @@ void Linear(const LinearArgs& a, const Exec& exec) {
 
 #if !defined(__AVX2__)  // the same for every build of this source: defined by the generic one
 std::size_t LinearScratch(const LinearArgs& a, int threads) {
-  return static_cast<std::size_t>(BK_ISA::Layout(a).bytes()) * static_cast<std::size_t>(threads);
+  return static_cast<std::size_t>(BK_ISA::Layout(a, threads).bytes()) *
+         static_cast<std::size_t>(threads);
 }
 #endif
 

@@ -24,6 +24,10 @@ namespace birkhoff::cpu::BK_ISA {
 
 #define BK_INLINE [[gnu::always_inline]] inline
 
+BK_INLINE std::int64_t CeilDiv(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+BK_INLINE std::int64_t RoundUp(std::int64_t n, std::int64_t to) { return CeilDiv(n, to) * to; }
+BK_INLINE std::int64_t Least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
 #if defined(__AVX512F__)
 
 struct F32x16 {
