@@ -120,8 +120,8 @@ Status Plan::Allocate() {
                                           options_.max_tokens, SizeText(wanted), SizeText(present),
                                           MemoryText()));
   constexpr auto kLarge = ReservedMemory::Pages::kLarge;
-  BK_ASSIGN_OR_RETURN(
-      arena_, ReservedMemory::Make(static_cast<std::size_t>(memory_.arena_bytes), kLarge));
+  BK_ASSIGN_OR_RETURN(arena_,
+                      ReservedMemory::Make(static_cast<std::size_t>(memory_.arena_bytes), kLarge));
   BK_ASSIGN_OR_RETURN(scratch_,
                       ReservedMemory::Make(static_cast<std::size_t>(scratch_bytes_), kLarge));
 
