@@ -13,7 +13,8 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 TEST(Tokenize, GoesThereAndBackToTheExactBytes) {
-  const std::string bytes("naïve\r\n \xff\xfe tail\0x\n\n", 22);
+  using namespace std::string_literals;
+  const std::string bytes = "naïve\r\n \xff\xfe tail\0x\n\n"s;
   const Outcome ids = Birkhoff("tokenize", bytes);
   ASSERT_EQ(ids.exit_code, 0) << ids.err;
   EXPECT_EQ(Birkhoff("tokenize --ids-file -", ids.out).out, bytes);
