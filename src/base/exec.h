@@ -11,6 +11,7 @@ struct Exec {
   ThreadPool* pool = nullptr;  // never null when a kernel runs
   void* scratch = nullptr;     // as many bytes as the kernel's query asked for, 64-byte aligned,
                                // contents arbitrary
+  void* stream = nullptr;      // GPU kernels: where to enqueue; null is the default stream
 };
 
 }  // namespace birkhoff

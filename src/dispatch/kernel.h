@@ -22,7 +22,8 @@ struct Kernel {
   std::string_view name = {};  // "cpu/avx512/rms_norm". Stable: explain, verify and bench print it
   // Bits class: rows of one class give the same bits for the same arguments.
   std::string_view bits = {};
-  std::string_view source = {};  // where the algorithm comes from
+  std::string_view source = {};          // where the algorithm comes from
+  DeviceKind device = DeviceKind::kCpu;  // where it runs, and where its data are
 
   // Everything this kernel cannot do, said once. Pure, cheap; reads shapes and dtypes of `args`,
   // never its data.
@@ -54,6 +55,15 @@ struct SelectOptions {
   std::string_view force = {};
 };
 
+Refusal WrongDevice(DeviceKind needed, const Device& device);
+
+// Why a row cannot serve, or nothing: it runs elsewhere, or it refuses.
+template <class Args>
+Refusal WhyNot(const Kernel<Args>& row, const Args& args, const Device& device) {
+  if (Refusal refusal = WrongDevice(row.device, device)) return refusal;
+  return row.refuses(args, device);
+}
+
 // The index of the chosen row, and in `selection` (optional) the reasons. Deterministic.
 // Errors  kUnsupported  every row refuses, or the forced row does; lists the refusals.
 template <class Args>
@@ -65,7 +75,7 @@ Result<std::size_t> Select(std::span<const Kernel<Args>> table, const Args& args
   std::size_t chosen = table.size();
   for (std::size_t i = 0; i < table.size(); ++i) {
     const Kernel<Args>& row = table[i];
-    std::string why_not = row.refuses(args, device).why();
+    std::string why_not = WhyNot(row, args, device).why();
     if (why_not.empty() && !options.force.empty() && row.name != options.force)
       why_not = "another is forced";
     if (why_not.empty() && chosen < table.size()) why_not = "a better one accepts";
@@ -89,13 +99,15 @@ Result<std::size_t> Select(std::span<const Kernel<Args>> table, const Args& args
   return chosen;
 }
 
-// Refusals that most rows need.
+// Refusals that most rows need. They are asked about devices of the row's kind only.
 template <class Args>
 Refusal Never(const Args&, const Device&) {
   return {};
 }
 
 Refusal NeedsIsa(CpuIsa needed, const Device& device);
+
+Refusal NeedsSm(int needed, const Device& device);
 
 template <CpuIsa kIsa, class Args>
 Refusal Needs(const Args&, const Device& device) {

@@ -8,4 +8,18 @@ Refusal NeedsIsa(CpuIsa needed, const Device& device) {
                  std::string(Name(device.isa)));
 }
 
+Refusal NeedsSm(int needed, const Device& device) {
+  if (device.sm >= needed) return {};
+  return Refusal("needs compute capability " + std::to_string(needed / 10) + "." +
+                 std::to_string(needed % 10) + ", " + device.gpu + " has " +
+                 std::to_string(device.sm / 10) + "." + std::to_string(device.sm % 10));
+}
+
+Refusal WrongDevice(DeviceKind needed, const Device& device) {
+  if (device.kind == needed) return {};
+  if (needed == DeviceKind::kCpu) return Refusal("runs on the CPU, the data are on the GPU");
+  const GpuLookup& gpu = FirstGpu();
+  return Refusal(gpu.device == nullptr ? gpu.why_not : "runs on the GPU, the data are on the CPU");
+}
+
 }  // namespace birkhoff

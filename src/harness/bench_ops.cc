@@ -6,13 +6,42 @@
 #include <string>
 
 #include "base/thread_pool.h"
+#include "birkhoff/bandwidth.h"
 #include "harness/verify.h"
+#include "tensor/gpu.h"
 
 namespace birkhoff::harness {
+namespace {
+
+// Measured when the first kernel of a device comes up.
+class Ceilings {
+ public:
+  explicit Ceilings(int threads) : threads_(threads) {}
+
+  Result<double> GbPerSecond(DeviceKind kind) {
+    if (kind == DeviceKind::kCpu) {
+      if (cpu_ == 0) cpu_ = MeasureReadBandwidth(threads_);
+      return cpu_;
+    }
+    if (gpu_ == 0) {
+      BK_ASSIGN_OR_RETURN(const double bytes, GpuCopyBandwidth());
+      gpu_ = bytes / 1e9;
+    }
+    return gpu_;
+  }
+
+ private:
+  int threads_ = 1;
+  double cpu_ = 0;
+  double gpu_ = 0;
+};
+
+}  // namespace
 
 Status BenchOps(const BenchOpsOptions& options,
                 const std::function<void(const OpTiming& timing)>& on_timing) {
   ThreadPool pool(options.threads);
+  Ceilings ceilings(pool.size());
   bool any = false;
   for (const std::unique_ptr<Suite>& suite : AllSuites()) {
     if (!Matches(suite->op(), options.op)) continue;
@@ -22,8 +51,14 @@ Status BenchOps(const BenchOpsOptions& options,
         if (!Matches(suite->kernel_name(k), options.kernel)) continue;
         if (suite->Refuses(c, k, options.device)) continue;
         any = true;
+        const TimeResult time = suite->Time(c, k, pool, options.seconds);
+        if (!time.error.empty()) return Status::Internal(time.error);
+        const DeviceKind kind = suite->device(k);
+        BK_ASSIGN_OR_RETURN(const double ceiling, ceilings.GbPerSecond(kind));
         on_timing({std::string(suite->op()), std::string(suite->kernel_name(k)),
-                   suite->case_name(c), suite->Time(c, k, pool, options.seconds)});
+                   suite->case_name(c), time,
+                   kind == DeviceKind::kCpu ? options.device.cpu : FirstGpu().device->gpu,
+                   ceiling});
       }
     }
   }

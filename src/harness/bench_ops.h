@@ -24,6 +24,10 @@ struct OpTiming {
   std::string kernel = {};
   std::string case_name = {};
   TimeResult time = {};
+  // What the kernel runs on, and what its memory reaches: read bandwidth of a CPU with the threads
+  // of this run, copy bandwidth of a GPU.
+  std::string device = {};
+  double ceiling_gb_per_s = 0;
 };
 
 // Tells on_timing of every kernel that does not refuse, in the order of ops, cases and kernels.

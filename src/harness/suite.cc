@@ -40,6 +40,12 @@ bool IsPoison(const Output& o, std::int64_t i) {
   return std::all_of(p, p + size, [](std::byte b) { return b == kPoison; });
 }
 
+void SetQuartiles(const std::vector<double>& sorted, TimeResult& result) {
+  result.us = sorted[sorted.size() / 2];
+  result.us_p25 = sorted[sorted.size() / 4];
+  result.us_p75 = sorted[sorted.size() * 3 / 4];
+}
+
 }  // namespace
 
 void* Buffers::Bytes(std::int64_t count) {
@@ -89,6 +95,15 @@ std::uint64_t Buffers::Next() {
 }
 
 double Buffers::Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
+
+std::vector<std::span<std::byte>> Buffers::Blocks() const {
+  std::vector<std::span<std::byte>> blocks;
+  for (const Block& block : blocks_) {
+    blocks.emplace_back(Aligned(block.memory.get()),
+                        static_cast<std::size_t>(block.size + 2 * kGuard));
+  }
+  return blocks;
+}
 
 bool Buffers::GuardsIntact() const {
   const auto intact = [](const std::byte* p) {
@@ -165,9 +180,38 @@ TimeResult Measure(FunctionRef<void()> run, double seconds) {
   }
   std::sort(us.begin(), us.end());
   TimeResult result;
-  result.us = us[us.size() / 2];
-  result.us_p25 = us[us.size() / 4];
-  result.us_p75 = us[us.size() * 3 / 4];
+  SetQuartiles(us, result);
+  return result;
+}
+
+bool RotationIsEnough(std::size_t copies, double bytes) {
+  constexpr double kCaches = 192e6;  // three times the L2 of an H200
+  constexpr std::size_t kMost = 256;
+  return copies >= kMost || static_cast<double>(copies) * bytes >= kCaches;
+}
+
+TimeResult MeasureGpu(FunctionRef<void(std::size_t i, void* stream)> run, double seconds) {
+  constexpr std::size_t kLaunches = 64;
+  constexpr int kReplays = 21;
+  TimeResult result;
+  const auto replay = [&](std::size_t launches, int replays) {
+    return TimeGraph(
+        [&](void* stream) {
+          for (std::size_t i = 0; i < launches; ++i) run(i, stream);
+        },
+        replays);
+  };
+  // Fewer launches of what takes long, but never one alone: that would time the start of a graph.
+  auto once = replay(2, 1);
+  if (!once.ok()) return {.error = once.status().message()};
+  const double us_each = once->front() / 2;
+  const double fit = seconds * 1e6 / kReplays / us_each;
+  const std::size_t launches = std::clamp<std::size_t>(static_cast<std::size_t>(fit), 4, kLaunches);
+  auto us = replay(launches, kReplays);
+  if (!us.ok()) return {.error = us.status().message()};
+  for (double& t : *us) t /= static_cast<double>(launches);
+  std::sort(us->begin(), us->end());
+  SetQuartiles(*us, result);
   return result;
 }
 

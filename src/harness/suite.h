@@ -38,6 +38,9 @@ class Buffers {
   // Poisons nothing; false when a guard byte around any block changed.
   bool GuardsIntact() const;
 
+  // Every block with its guards, in the order in which they were made.
+  std::vector<std::span<std::byte>> Blocks() const;
+
  private:
   struct Block {
     std::unique_ptr<std::byte[]> memory = {};
@@ -85,6 +88,7 @@ struct TimeResult {
   double us_p75 = 0;
   double bytes = 0;
   double flops = 0;
+  std::string error = {};  // of the GPU; then the times mean nothing
 };
 
 // One op's list, without its argument type.
@@ -98,6 +102,7 @@ class Suite {
   virtual int kernels() const = 0;
   virtual std::string_view kernel_name(int k) const = 0;
   virtual std::string_view bits(int k) const = 0;
+  virtual DeviceKind device(int k) const = 0;
   virtual Refusal Refuses(int c, int k, const Device& device) const = 0;
   virtual CheckResult Check(int c, int k, ThreadPool& pool) const = 0;
   // Bytes of all outputs of kernel k, for comparisons of bits between kernels and thread counts.

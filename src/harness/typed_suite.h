@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "harness/gpu_problem.h"
 #include "harness/suite.h"
 
 namespace birkhoff::harness {
@@ -22,6 +23,13 @@ std::vector<std::byte> BytesOf(std::span<const Output> outputs);
 
 // Quartiles of the time of run(), repeated for about `seconds` after one call to warm up.
 TimeResult Measure(FunctionRef<void()> run, double seconds);
+
+// Whether so many copies of a problem are more than the caches of a GPU keep between two uses of
+// one.
+bool RotationIsEnough(std::size_t copies, double bytes);
+
+// The same for what run(i, stream) enqueues, per i, in a graph of many of them.
+TimeResult MeasureGpu(FunctionRef<void(std::size_t i, void* stream)> run, double seconds);
 
 template <class Args>
 class TypedSuite final : public Suite {
@@ -38,16 +46,21 @@ class TypedSuite final : public Suite {
   int kernels() const override { return static_cast<int>(table_.size()); }
   std::string_view kernel_name(int k) const override { return Row(k).name; }
   std::string_view bits(int k) const override { return Row(k).bits; }
+  DeviceKind device(int k) const override { return Row(k).device; }
 
+  // A GPU row is asked about the GPU, whatever CPU the caller is interested in.
   Refusal Refuses(int c, int k, const Device& device) const override {
-    return Row(k).refuses(At(c).make().args, device);
+    const Device* gpu = FirstGpu().device;
+    const bool other = Row(k).device == DeviceKind::kGpu && gpu != nullptr;
+    return WhyNot(Row(k), At(c).make().args, other ? *gpu : device);
   }
 
   CheckResult Check(int c, int k, ThreadPool& pool) const override {
     Problem<Args> expected = At(c).make();
-    Run(table_.back(), expected, pool);
+    (void)Run(table_.back(), expected, pool);  // cannot fail: it runs on the CPU
     Problem<Args> actual = At(c).make();
-    Run(Row(k), actual, pool);
+    if (const Status status = Run(Row(k), actual, pool); !status.ok())
+      return {.detail = status.message() + "\n"};
     CheckResult result = Compare(expected.outputs, actual.outputs);
     if (!actual.buffers->GuardsIntact()) {
       result.ok = false;
@@ -58,14 +71,19 @@ class TypedSuite final : public Suite {
 
   std::vector<std::byte> Bits(int c, int k, ThreadPool& pool) const override {
     Problem<Args> problem = At(c).make();
-    Run(Row(k), problem, pool);
+    if (!Run(Row(k), problem, pool).ok()) return {};
     return BytesOf(problem.outputs);
   }
 
   TimeResult Time(int c, int k, ThreadPool& pool, double seconds) const override {
     Problem<Args> problem = At(c).make();
-    const Exec exec = ExecFor(Row(k), problem, pool);
-    TimeResult result = Measure([&] { Row(k).run(problem.args, exec); }, seconds);
+    TimeResult result;
+    if (Row(k).device == DeviceKind::kGpu) {
+      result = TimeOnGpu(Row(k), problem, pool, seconds);
+    } else {
+      const Exec exec = ExecFor(Row(k), problem, pool);
+      result = Measure([&] { Row(k).run(problem.args, exec); }, seconds);
+    }
     result.bytes = problem.bytes;
     result.flops = problem.flops;
     return result;
@@ -75,14 +93,42 @@ class TypedSuite final : public Suite {
   const Case<Args>& At(int c) const { return cases_[static_cast<std::size_t>(c)]; }
   const Kernel<Args>& Row(int k) const { return table_[static_cast<std::size_t>(k)]; }
 
+  static std::size_t ScratchFor(const Kernel<Args>& kernel, const Args& args, ThreadPool& pool) {
+    return kernel.scratch != nullptr ? kernel.scratch(args, pool.size()) : 0;
+  }
+
   static Exec ExecFor(const Kernel<Args>& kernel, Problem<Args>& problem, ThreadPool& pool) {
-    const std::size_t bytes =
-        kernel.scratch != nullptr ? kernel.scratch(problem.args, pool.size()) : 0;
+    const std::size_t bytes = ScratchFor(kernel, problem.args, pool);
     return {&pool, problem.buffers->Bytes(static_cast<std::int64_t>(bytes))};
   }
 
-  static void Run(const Kernel<Args>& kernel, Problem<Args>& problem, ThreadPool& pool) {
-    kernel.run(problem.args, ExecFor(kernel, problem, pool));
+  static Status Run(const Kernel<Args>& kernel, Problem<Args>& problem, ThreadPool& pool) {
+    if (kernel.device == DeviceKind::kCpu) {
+      kernel.run(problem.args, ExecFor(kernel, problem, pool));
+      return Status::Ok();
+    }
+    BK_ASSIGN_OR_RETURN(const GpuProblem gpu,
+                        GpuProblem::Make(*problem.buffers, ScratchFor(kernel, problem.args, pool)));
+    kernel.run(gpu.Moved(problem.args), {.pool = &pool, .scratch = gpu.scratch()});
+    return gpu.Fetch();
+  }
+
+  static TimeResult TimeOnGpu(const Kernel<Args>& kernel, const Problem<Args>& problem,
+                              ThreadPool& pool, double seconds) {
+    std::vector<GpuProblem> copies;
+    const auto enough = [&] { return RotationIsEnough(copies.size(), problem.bytes); };
+    while (copies.empty() || !enough()) {
+      auto copy = GpuProblem::Make(*problem.buffers, ScratchFor(kernel, problem.args, pool));
+      if (!copy.ok()) return {.error = copy.status().message()};
+      copies.push_back(std::move(*copy));
+    }
+    return MeasureGpu(
+        [&](std::size_t i, void* stream) {
+          const GpuProblem& gpu = copies[i % copies.size()];
+          kernel.run(gpu.Moved(problem.args),
+                     {.pool = &pool, .scratch = gpu.scratch(), .stream = stream});
+        },
+        seconds);
   }
 
   std::string_view op_ = {};

@@ -36,3 +36,6 @@ list(APPEND cpu_sources
   rope.cc
   route.cc
 )
+list(APPEND gpu_sources
+  mhc.cu
+)

@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
 #include "ops/mhc_checks.h"
@@ -11,6 +12,12 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcCollapseArgs> kTable[] = {
+    {.name = "gpu/mhc_collapse",
+     .bits = "exact",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = Never<MhcCollapseArgs>,
+     .run = gpu::MhcCollapse},
     {.name = "cpu/avx512/mhc_collapse",
      .bits = "exact",
      .source = "own",

@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
 #include "ops/mhc_checks.h"
@@ -11,6 +12,13 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcHeadArgs> kTable[] = {
+    {.name = "gpu/mhc_head",
+     .bits = "mhc f32",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = Never<MhcHeadArgs>,
+     .scratch = gpu::MhcHeadScratch,
+     .run = gpu::MhcHead},
     {.name = "cpu/avx512/mhc_head",
      .bits = "mhc f32",
      .source = "own",

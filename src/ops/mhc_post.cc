@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
 #include "ops/mhc_checks.h"
@@ -11,6 +12,12 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcPostArgs> kTable[] = {
+    {.name = "gpu/mhc_post",
+     .bits = "exact",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = Never<MhcPostArgs>,
+     .run = gpu::MhcPost},
     {.name = "cpu/avx512/mhc_post",
      .bits = "exact",
      .source = "own",

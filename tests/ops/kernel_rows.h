@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/thread_pool.h"
 #include "birkhoff/device.h"
@@ -26,11 +27,26 @@ void RunRow(const Kernel<Args>& row, const Args& args, ThreadPool& pool) {
   row.run(args, {&pool, scratch.get()});
 }
 
+// "cpu/avx2" of "cpu/avx2/mhc_post".
+inline std::string_view Folder(std::string_view kernel) {
+  return kernel.substr(0, kernel.rfind('/'));
+}
+
+// The row of a table whose kernel lies in a folder.
+template <class Args>
+const Kernel<Args>& RowIn(std::string_view folder, std::span<const Kernel<Args>> table) {
+  for (const Kernel<Args>& row : table) {
+    if (Folder(row.name) == folder) return row;
+  }
+  ADD_FAILURE() << "no kernel in " << folder;
+  return table.back();
+}
+
 // Calls f(row) for every row that this machine can run.
 template <class Args, class F>
 void ForEachRow(std::span<const Kernel<Args>> table, const Args& args, F f) {
   for (const Kernel<Args>& row : table) {
-    if (row.refuses(args, HostDevice())) continue;
+    if (WhyNot(row, args, HostDevice())) continue;
     SCOPED_TRACE(std::string(row.name));
     f(row);
   }

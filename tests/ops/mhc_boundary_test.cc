@@ -47,11 +47,12 @@ MhcBoundaryArgs Boundary(MhcProblem& p, Activations& streams_out, Activations& h
   return a;
 }
 
-Result Fused(std::size_t k, MhcProblem p, ThreadPool& pool, bool in_place, bool normed = true) {
+Result Fused(std::string_view folder, MhcProblem p, ThreadPool& pool, bool in_place,
+             bool normed = true) {
   Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
   MhcBoundaryArgs a = Boundary(p, in_place ? p.streams : r.streams, r.h);
   if (!normed) a.norm_weight = nullptr;
-  RunRow(MhcBoundaryKernels()[k], a, pool);
+  RunRow(RowIn(folder, MhcBoundaryKernels()), a, pool);
   if (in_place) r.streams = p.streams;
   r.pre = p.pre;
   r.post = p.post;
@@ -59,18 +60,19 @@ Result Fused(std::size_t k, MhcProblem p, ThreadPool& pool, bool in_place, bool 
   return r;
 }
 
-Result OneAfterAnother(std::size_t k, MhcProblem p, ThreadPool& pool, bool normed = true) {
+Result OneAfterAnother(std::string_view folder, MhcProblem p, ThreadPool& pool,
+                       bool normed = true) {
   Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
   const MhcPostArgs post{p.x.data(),       p.streams.data(), p.post_in.data(), p.comb_in.data(),
                          r.streams.data(), p.type,           p.tokens,         p.hc,
                          p.hidden};
-  RunRow(MhcPostKernels()[k], post, pool);
+  RunRow(RowIn(folder, MhcPostKernels()), post, pool);
   p.streams = r.streams;
-  RunRow(MhcCoeffsKernels()[k], p.Coeffs(), pool);
+  RunRow(RowIn(folder, MhcCoeffsKernels()), p.Coeffs(), pool);
   Activations v(p.type, p.x.size());
   const MhcCollapseArgs collapse{p.streams.data(), p.pre.data(), v.data(), p.type,
                                  p.tokens,         p.hc,         p.hidden};
-  RunRow(MhcCollapseKernels()[k], collapse, pool);
+  RunRow(RowIn(folder, MhcCollapseKernels()), collapse, pool);
   r.h = v;
   if (normed) {
     const RmsNormArgs norm{.x = v.data(),
@@ -81,7 +83,7 @@ Result OneAfterAnother(std::size_t k, MhcProblem p, ThreadPool& pool, bool norme
                            .rows = p.tokens,
                            .width = p.hidden,
                            .eps = 1e-6f};
-    RunRow(RmsNormKernels()[k], norm, pool);
+    RunRow(RowIn(folder, RmsNormKernels()), norm, pool);
   }
   r.pre = p.pre;
   r.post = p.post;
@@ -93,13 +95,12 @@ template <class F>
 void ForRunnable(const MhcProblem& problem, F f) {
   MhcProblem p = problem;
   Activations none(p.type, 0);
-  for (std::size_t k = 0; k < MhcBoundaryKernels().size(); ++k) {
-    const Kernel<MhcBoundaryArgs>& row = MhcBoundaryKernels()[k];
-    if (row.refuses(Boundary(p, none, none), HostDevice())) continue;
+  for (const Kernel<MhcBoundaryArgs>& row : MhcBoundaryKernels()) {
+    if (WhyNot(row, Boundary(p, none, none), HostDevice())) continue;
     SCOPED_TRACE(std::string(row.name) + " T=" + std::to_string(p.tokens) +
                  " hc=" + std::to_string(p.hc) + " H=" + std::to_string(p.hidden) +
                  (p.type == DType::kBF16 ? " bf16" : " f32"));
-    f(k);
+    f(Folder(row.name));
   }
 }
 
@@ -111,8 +112,8 @@ TEST(MhcBoundary, HasTheBitsOfItsPartsOneAfterAnother) {
       for (const std::int64_t hc : {2, 4, 8}) {
         const std::int64_t tokens = hidden == 64 ? 18 : 3;
         const MhcProblem p(tokens, hc, hidden, type, static_cast<unsigned>(hidden));
-        ForRunnable(p, [&](std::size_t k) {
-          EXPECT_TRUE(Fused(k, p, one, false) == OneAfterAnother(k, p, one));
+        ForRunnable(p, [&](std::string_view folder) {
+          EXPECT_TRUE(Fused(folder, p, one, false) == OneAfterAnother(folder, p, one));
         });
       }
     }
@@ -122,8 +123,8 @@ TEST(MhcBoundary, HasTheBitsOfItsPartsOneAfterAnother) {
 TEST(MhcBoundary, WithoutNormGivesTheCollapsedVector) {
   ThreadPool one(1);
   const MhcProblem p(3, 4, 70, DType::kBF16);
-  ForRunnable(p, [&](std::size_t k) {
-    EXPECT_TRUE(Fused(k, p, one, false, false) == OneAfterAnother(k, p, one, false));
+  ForRunnable(p, [&](std::string_view folder) {
+    EXPECT_TRUE(Fused(folder, p, one, false, false) == OneAfterAnother(folder, p, one, false));
   });
 }
 
@@ -131,11 +132,11 @@ TEST(MhcBoundary, WorksInPlaceOnAnyNumberOfThreads) {
   ThreadPool one(1);
   for (const std::int64_t tokens : {0, 1, 16, 50}) {
     const MhcProblem p(tokens, 4, 160, DType::kBF16);
-    ForRunnable(p, [&](std::size_t k) {
-      const Result want = Fused(k, p, one, false);
+    ForRunnable(p, [&](std::string_view folder) {
+      const Result want = Fused(folder, p, one, false);
       for (const int threads : {1, 2, 3}) {
         ThreadPool pool(threads);
-        EXPECT_TRUE(Fused(k, p, pool, true) == want) << threads << " threads";
+        EXPECT_TRUE(Fused(folder, p, pool, true) == want) << threads << " threads";
       }
     });
   }
@@ -147,8 +148,8 @@ TEST(MhcBoundary, NanAndInfStayInTheirRow) {
   ThreadPool one(1);
   const MhcProblem p(kTokens, 4, 24, DType::kBF16);
   const float bad[] = {std::nanf(""), HUGE_VALF, -HUGE_VALF};
-  ForRunnable(p, [&](std::size_t k) {
-    const Result clean = Fused(k, p, one, false);
+  ForRunnable(p, [&](std::string_view folder) {
+    const Result clean = Fused(folder, p, one, false);
     for (std::int64_t t = 0; t < kTokens; ++t) {
       MhcProblem q = p;
       const auto row = static_cast<std::size_t>(t);
@@ -159,7 +160,7 @@ TEST(MhcBoundary, NanAndInfStayInTheirRow) {
         case 2: q.post_in[row * 4 + 1] = value; break;
         default: q.comb_in[row * 16 + 6] = value; break;
       }
-      const Result r = Fused(k, q, one, false);
+      const Result r = Fused(folder, q, one, false);
       for (std::int64_t i = 0; i < kTokens; ++i) {
         if (i == t) continue;
         const auto at = static_cast<std::size_t>(i);
@@ -182,8 +183,8 @@ TEST(MhcBoundary, BindsItsOperands) {
   MhcProblem p(3, 4, 20, DType::kF32);
   ThreadPool one(1);
   Result want;
-  ForRunnable(p, [&](std::size_t k) {
-    if (want.pre.empty()) want = Fused(k, p, one, false);  // the row that the op selects
+  ForRunnable(p, [&](std::string_view folder) {
+    if (want.pre.empty()) want = Fused(folder, p, one, false);  // the row that the op selects
   });
   Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
   RunOp(kMhcBoundary,

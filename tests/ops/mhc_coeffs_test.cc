@@ -243,7 +243,7 @@ TEST(MhcCoeffs, ProjectsInTheWrittenTree) {
     }
     ThreadPool pool(1);
     for (const Kernel<MhcCoeffsArgs>& row : MhcCoeffsKernels()) {
-      if (row.bits != "mhc f32" || row.refuses(p.Coeffs(), HostDevice())) continue;
+      if (row.bits != "mhc f32" || WhyNot(row, p.Coeffs(), HostDevice())) continue;
       SCOPED_TRACE(std::string(row.name));
       RunRow(row, p.Coeffs(), pool);
       RunRow(row, fed.Coeffs(), pool);
@@ -291,7 +291,7 @@ TEST(MhcCoeffs, ARowAloneHasTheBitsItHasInABatch) {
   for (const std::int64_t hidden : {5, 160}) {
     MhcProblem p(37, 4, hidden, DType::kBF16);
     for (const Kernel<MhcCoeffsArgs>& row : MhcCoeffsKernels()) {
-      if (row.refuses(p.Coeffs(), HostDevice())) continue;
+      if (WhyNot(row, p.Coeffs(), HostDevice())) continue;
       SCOPED_TRACE(std::string(row.name));
       const std::vector<float> batch = Coefficients(row, p);
       for (std::int64_t t = 0; t < p.tokens; ++t) {
@@ -306,7 +306,7 @@ TEST(MhcCoeffs, NanAndInfStayInTheirRow) {
   for (const float bad : {std::nanf(""), HUGE_VALF}) {
     for (const Kernel<MhcCoeffsArgs>& row : MhcCoeffsKernels()) {
       MhcProblem p(17, 4, 33, DType::kBF16);
-      if (row.refuses(p.Coeffs(), HostDevice())) continue;
+      if (WhyNot(row, p.Coeffs(), HostDevice())) continue;
       SCOPED_TRACE(std::string(row.name));
       const std::vector<float> clean = Coefficients(row, p);
       for (std::int64_t t = 0; t < p.tokens; ++t) {

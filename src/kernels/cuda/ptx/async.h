@@ -1,0 +1,35 @@
+// Copies that complete on their own: remote stores and bulk copies count bytes on an mbarrier.
+// sm_90.
+#pragma once
+
+#include <cstdint>
+
+namespace birkhoff::ptx {
+
+// Sixteen bytes into the shared memory of a block of the cluster; `barrier` is one of that block.
+__device__ inline void StoreAsync(std::uint32_t remote, uint4 v, std::uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%1, %2, %3, %4}, "
+      "[%5];" ::"r"(remote),
+      "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w), "r"(barrier)
+      : "memory");
+}
+
+// Device memory to the own shared memory; a multiple of 16 bytes, both ends aligned to 16.
+__device__ inline void BulkLoad(std::uint32_t shared, const void* from, std::uint32_t bytes,
+                                std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+
+// Programmatic dependent launch: everything the launch before wrote is visible after this.
+__device__ inline void WaitForPrevious() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+
+// Lets the next launch begin where there is room; it still waits for the end of this one before it
+// passes its own WaitForPrevious().
+__device__ inline void ReleaseNext() { asm volatile("griddepcontrol.launch_dependents;"); }
+
+}  // namespace birkhoff::ptx

@@ -1,0 +1,18 @@
+// gpu/kernels.h where no GPU compiler is: nobody gets here, since every row refuses a device that
+// FirstGpu() does not find.
+#include <cstdlib>
+
+#include "kernels/gpu/kernels.h"
+
+namespace birkhoff::gpu {
+
+void MhcBoundary(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
+void MhcCoeffs(const MhcCoeffsArgs&, const Exec&) { std::abort(); }
+void MhcCollapse(const MhcCollapseArgs&, const Exec&) { std::abort(); }
+void MhcHead(const MhcHeadArgs&, const Exec&) { std::abort(); }
+void MhcPost(const MhcPostArgs&, const Exec&) { std::abort(); }
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }
+std::size_t MhcCoeffsScratch(const MhcCoeffsArgs&, int) { std::abort(); }
+std::size_t MhcHeadScratch(const MhcHeadArgs&, int) { std::abort(); }
+
+}  // namespace birkhoff::gpu

@@ -1,0 +1,23 @@
+// The portable GPU kernels, CUDA and HIP: right on any GPU and any shape, no target for speed. They
+// enqueue on Exec::stream and return. Built without a GPU compiler they are never reached: their
+// table rows refuse.
+#pragma once
+
+#include <cstddef>
+
+#include "base/exec.h"
+#include "kernels/args/mhc.h"
+
+namespace birkhoff::gpu {
+
+void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
+void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);
+void MhcCollapse(const MhcCollapseArgs&, const Exec&);
+void MhcHead(const MhcHeadArgs&, const Exec&);
+void MhcPost(const MhcPostArgs&, const Exec&);
+
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
+std::size_t MhcCoeffsScratch(const MhcCoeffsArgs&, int);
+std::size_t MhcHeadScratch(const MhcHeadArgs&, int);
+
+}  // namespace birkhoff::gpu

@@ -1,0 +1,47 @@
+// The first GPU as the host sees it: memory, completion, time. Where no GPU backend is built in, or
+// none is found, everything answers kUnsupported with the reason.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "birkhoff/status.h"
+
+namespace birkhoff {
+
+// Movable owner of GPU memory, aligned to 256 bytes.
+class GpuMemory {
+ public:
+  GpuMemory() = default;
+  GpuMemory(GpuMemory&& other) noexcept;
+  GpuMemory& operator=(GpuMemory&& other) noexcept;
+  ~GpuMemory();
+
+  // Errors  kOutOfRange  the GPU has not that much left; names the size.
+  static Result<GpuMemory> Make(std::size_t bytes);
+
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Copies between host and GPU, done on return.
+Status CopyToGpu(std::span<const std::byte> from, std::byte* to);
+Status CopyFromGpu(const std::byte* from, std::span<std::byte> to);
+
+// Waits until everything enqueued is done. The first error since the last call, also of a launch.
+Status GpuWait();
+
+// Microseconds of each of `replays` replays of what `enqueue` puts on the stream it is given,
+// captured once as a graph.
+Result<std::vector<double>> TimeGraph(FunctionRef<void(void* stream)> enqueue, int replays);
+
+// Bytes per second, read plus written, of copying a gigabyte within the GPU's memory.
+Result<double> GpuCopyBandwidth();
+
+}  // namespace birkhoff
