@@ -264,7 +264,7 @@ __global__ void LoadSlice(const char* weight, std::uint32_t bytes, int slices) {
   WaitBarrier(b, 0);
 }
 
-// Microseconds per launch when sixteen slices of 64 different weights are loaded: cold as in decode.
+// Microseconds per launch that loads sixteen slices, each time of other weights: cold as in decode.
 void Weights(cudaStream_t stream) {
   constexpr int sites = 128;
   for (const std::uint32_t slice : {98304u, 122880u, 172032u}) {

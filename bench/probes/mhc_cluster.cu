@@ -1,7 +1,7 @@
 // What weight-stationary clusters reach: the mHC boundary in one launch, X' on chip between
-// projection and collapse. A prototype of the kernel to come: hc = 4, H of 4096, 5120 or 7168, bf16,
-// unrounded norm statistic without its guard. Checks itself against float64, then prints one JSON
-// object per (H, T).
+// projection and collapse. A prototype of the kernel to come: hc = 4, H of 4096, 5120 or 7168,
+// bf16, unrounded norm statistic without its guard. Checks itself against float64, then prints one
+// JSON object per (H, T).
 //
 //   nvcc -std=c++20 -O3 -gencode arch=compute_90a,code=sm_90a -I src bench/probes/mhc_cluster.cu
 #include <algorithm>

@@ -2,8 +2,9 @@
 //
 // A case makes its problem on the host. Here all its blocks, guards included, get a place in one
 // GPU allocation, and the pointers in the argument struct are moved there: argument structs are
-// plain, so every aligned word that points into a block is such a pointer. What a kernel wrote comes
-// back into the host's blocks, where it is held against the definition as for any other kernel.
+// plain, so every aligned word that points into a block is such a pointer. What a kernel wrote
+// comes back into the host's blocks, where it is held against the definition as for any other
+// kernel.
 #pragma once
 
 #include <array>
