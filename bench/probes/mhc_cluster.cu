@@ -33,6 +33,7 @@ constexpr int kSlices = 16;
 constexpr int kTile = 8;    // tokens
 constexpr int kPitch = 36;  // floats of a token's partial: 24 mixes, 10 Gram sums, 2 unused
 constexpr int kChunkBytes = 12288;
+constexpr int kQueue = 16;  // tokens whose logits wait for their Sinkhorn
 
 struct Args {
   const uint4* x;        // [T, H] bf16
@@ -56,17 +57,16 @@ struct Args {
 template <int H>
 struct Shape {
   static constexpr int kChunks = H / 32 / kSlices;
-  static constexpr int kBricks = kChunks * 32;                     // threads
-  static constexpr int kSinkhorns = kChunks > 13 ? 1 : 2;          // warps
-  static constexpr int kThreads = kBricks + 32 + 32 * kSinkhorns;  // and a warp for verdicts
+  static constexpr int kBricks = kChunks * 32;   // threads
+  static constexpr int kThreads = kBricks + 96;  // and warps that fold, judge and balance
   static constexpr int kW = kChunks * kChunkBytes;
   static constexpr int kPartial = kW;
   static constexpr int kInbox = kPartial + 2 * kChunks * kTile * kPitch * 4;
   static constexpr int kVerdict = kInbox + kSlices * kPitch * 4;  // [2][8][8]
   static constexpr int kCoef = kVerdict + 2 * kTile * 32;         // [2][8][20]
-  static constexpr int kLogits = kCoef + 2 * kTile * 80;          // [2][16]
-  static constexpr int kBarriers = kLogits + 2 * 64;
-  static constexpr int kShared = kBarriers + 64;
+  static constexpr int kLogits = kCoef + 2 * kTile * 80;          // [kQueue][20]
+  static constexpr int kBarriers = kLogits + kQueue * 80;
+  static constexpr int kShared = kBarriers + 96;
 };
 
 __device__ float Low(unsigned w) { return __uint_as_float(w << 16); }
@@ -81,47 +81,50 @@ __device__ float Reciprocal(float x) {
   asm("rcp.approx.f32 %0, %1;" : "=f"(r) : "f"(x));
   return __fmaf_rn(r, __fmaf_rn(-x, r, 1.0f), r);
 }
-__device__ float Sigmoid(float z) { return __fdiv_rn(1.0f, 1.0f + __expf(-z)); }
-
-__device__ void NamedBarrier(int id, int threads) {
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+__device__ float Sigmoid(float z) { return Reciprocal(1.0f + __expf(-z)); }
+__device__ float InverseRoot(float x) {
+  float r;
+  asm("rsqrt.approx.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return __fmaf_rn(r * 0.5f, __fmaf_rn(-x * r, r, 1.0f), r);
 }
+
+__device__ void PrefetchL2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 struct Streams {
   uint4 x;
   uint4 s[4];
 };
 
+__device__ const unsigned& Word(const uint4& v, int i) { return (&v.x)[i]; }
+
+// Eight columns of a token: at x, and at streams and the same place of the next three.
 template <int H>
-__device__ Streams LoadTile(const Args& a, long long token, int column) {
+__device__ Streams LoadTile(const char* x, const char* streams, bool alive) {
   Streams t = {};
-  if (token < a.tokens) {
-    t.x = __ldcs(a.x + (token * H + column) / 8);
+  if (alive) {
+    t.x = __ldg(reinterpret_cast<const uint4*>(x));
 #pragma unroll
-    for (int j = 0; j < 4; ++j) t.s[j] = __ldcs(a.streams + ((token * 4 + j) * H + column) / 8);
+    for (int j = 0; j < 4; ++j) t.s[j] = __ldg(reinterpret_cast<const uint4*>(streams + j * 2 * H));
   }
   return t;
 }
 
-__device__ const unsigned& Word(const uint4& v, int i) { return (&v.x)[i]; }
-
-// X' of eight columns, packed.
+// X' of eight columns, packed. coef: post, then the rows of comb.
 __device__ void Mix(const Streams& t, const float* coef, uint4 (&out)[4]) {
+  float4 c[5];
+#pragma unroll
+  for (int i = 0; i < 5; ++i) c[i] = reinterpret_cast<const float4*>(coef)[i];
 #pragma unroll
   for (int m = 0; m < 4; ++m) {
-    const float post = coef[m];
-    float comb[4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j) comb[j] = coef[4 + 4 * j + m];
     unsigned w[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      float low = post * Low(Word(t.x, i));
-      float high = post * High(Word(t.x, i));
+      float low = (&c[0].x)[m] * Low(Word(t.x, i));
+      float high = (&c[0].x)[m] * High(Word(t.x, i));
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        low = __fmaf_rn(comb[j], Low(Word(t.s[j], i)), low);
-        high = __fmaf_rn(comb[j], High(Word(t.s[j], i)), high);
+        low = __fmaf_rn((&c[1 + j].x)[m], Low(Word(t.s[j], i)), low);
+        high = __fmaf_rn((&c[1 + j].x)[m], High(Word(t.s[j], i)), high);
       }
       w[i] = Pack(low, high);
     }
@@ -129,33 +132,40 @@ __device__ void Mix(const Streams& t, const float* coef, uint4 (&out)[4]) {
   }
 }
 
-// Four lanes' sums of the ten products of the streams.
+// The products of the streams summed over a chunk, 00 01 02 03 11 12 13 22 23 33: the diagonals of
+// six tiles, which lane l = g / 2 of a token g holds. Tensor cores have the time, the rest has not.
 __device__ void Gram(const uint4 (&v)[4], float (&g)[10]) {
+  float d[6][4] = {};
+  constexpr int kA[6] = {0, 1, 2, 3, 0, 1};
+  constexpr int kA8[6] = {1, 2, 3, 0, 0, 1};
+  constexpr int kB[6] = {0, 1, 2, 3, 2, 3};
 #pragma unroll
-  for (int i = 0; i < 10; ++i) g[i] = 0;
+  for (int i = 0; i < 6; ++i) {
 #pragma unroll
-  for (int c = 0; c < 8; ++c) {
-    float f[4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-      f[j] = c % 2 == 0 ? Low(Word(v[j], c / 2)) : High(Word(v[j], c / 2));
-    int k = 0;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-#pragma unroll
-      for (int j = i; j < 4; ++j, ++k) g[k] = __fmaf_rn(f[i], f[j], g[k]);
+    for (int q = 0; q < 2; ++q) {
+      const uint4 a = {Word(v[kA[i]], 2 * q), Word(v[kA8[i]], 2 * q), Word(v[kA[i]], 2 * q + 1),
+                       Word(v[kA8[i]], 2 * q + 1)};
+      MmaBf16(d[i], a, Word(v[kB[i]], 2 * q), Word(v[kB[i]], 2 * q + 1));
     }
   }
-#pragma unroll
-  for (int i = 0; i < 10; ++i) {
-    g[i] += __shfl_xor_sync(0xffffffffu, g[i], 1);
-    g[i] += __shfl_xor_sync(0xffffffffu, g[i], 2);
-  }
+  const bool odd = threadIdx.x / 4 % 2 != 0;
+  const auto upper = [&](int i) { return odd ? d[i][1] : d[i][0]; };
+  const auto lower = [&](int i) { return odd ? d[i][3] : d[i][2]; };
+  g[0] = upper(0);
+  g[1] = lower(0);
+  g[2] = upper(4);
+  g[3] = lower(3);
+  g[4] = upper(1);
+  g[5] = lower(1);
+  g[6] = upper(5);
+  g[7] = upper(2);
+  g[8] = lower(2);
+  g[9] = upper(3);
 }
 
 template <int H>
-__device__ void Collapse(const Args& a, const uint4 (&v)[4], const float* verdict,
-                         const float (&norm)[8], long long token, int column) {
+__device__ void Collapse(const uint4 (&v)[4], const float* verdict, const float (&norm)[8], char* h,
+                         bool alive) {
   const float4 pre = *reinterpret_cast<const float4*>(verdict);
   const float rs = verdict[4];
   unsigned w[4];
@@ -172,13 +182,14 @@ __device__ void Collapse(const Args& a, const uint4 (&v)[4], const float* verdic
     const unsigned r = Pack(low, high);
     w[i] = Pack(Low(r) * rs * norm[2 * i], High(r) * rs * norm[2 * i + 1]);
   }
-  if (token < a.tokens) a.h[(token * H + column) / 8] = {w[0], w[1], w[2], w[3]};
+  if (alive) *reinterpret_cast<uint4*>(h) = {w[0], w[1], w[2], w[3]};
 }
 
 // The verdict of one token: what all of the cluster needs to know. One warp; returns the logit of
 // its lane.
-__device__ float Judge(const Args& a, const float* inbox, long long token, int hidden, float scale,
-                       float base, std::uint32_t verdict, std::uint32_t barrier) {
+template <int H>
+__device__ float Judge(const Args& a, const float* inbox, long long token, float scale, float base,
+                       std::uint32_t verdict, std::uint32_t barrier) {
   const int lane = threadIdx.x % 32;
   float sum[2];
 #pragma unroll
@@ -199,8 +210,8 @@ __device__ float Judge(const Args& a, const float* inbox, long long token, int h
   for (int i = 0; i < 8; ++i) g[i] = __shfl_sync(0xffffffffu, sum[0], 24 + i);
   g[8] = __shfl_sync(0xffffffffu, sum[1], 0);
   g[9] = __shfl_sync(0xffffffffu, sum[1], 1);
-  const float mean = __fdiv_rn((g[0] + g[4]) + (g[7] + g[9]), 4.0f * hidden);
-  const float rs = __fdiv_rn(1.0f, __fsqrt_rn(mean + a.rms_eps));
+  const float mean = ((g[0] + g[4]) + (g[7] + g[9])) * (0.25f / H);
+  const float rs = InverseRoot(mean + a.rms_eps);
   const float logit = sum[0] * rs * scale + base;
   const float sigmoid = Sigmoid(logit);
   const float pre_or_post = lane < 4 ? sigmoid + a.pre_eps : a.post_mult * sigmoid;
@@ -212,7 +223,7 @@ __device__ float Judge(const Args& a, const float* inbox, long long token, int h
   const float q2 = p[0] * g[2] + p[1] * g[5] + p[2] * g[7] + p[3] * g[8];
   const float q3 = p[0] * g[3] + p[1] * g[6] + p[2] * g[8] + p[3] * g[9];
   const float q = p[0] * q0 + p[1] * q1 + p[2] * q2 + p[3] * q3;
-  const float norm = __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(q, hidden) + a.norm_eps));
+  const float norm = InverseRoot(q * (1.0f / H) + a.norm_eps);
   if (lane < kSlices) {
     const std::uint32_t to = RemoteAddress(verdict, lane);
     const std::uint32_t signal = RemoteAddress(barrier, lane);
@@ -229,8 +240,8 @@ __device__ float Judge(const Args& a, const float* inbox, long long token, int h
   return logit;
 }
 
-// comb of one token. One thread.
-__device__ void Sinkhorn(const Args& a, const float* logits, long long token) {
+// comb of one token per lane, from its logits in shared memory.
+__device__ void Sinkhorn(const Args& a, const float* logits, float* comb) {
   float m[16];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -261,25 +272,22 @@ __device__ void Sinkhorn(const Args& a, const float* logits, long long token) {
     if (step > 0) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        d[i] *= eps;
-#pragma unroll
-        for (int j = 0; j < 4; ++j) d[i] = __fmaf_rn(m[4 * i + j], v[j], d[i]);
+        const float even = __fmaf_rn(m[4 * i + 1], v[1], __fmaf_rn(m[4 * i], v[0], eps * d[i]));
+        d[i] = even + __fmaf_rn(m[4 * i + 3], v[3], m[4 * i + 2] * v[2]);
         u[i] = Reciprocal(d[i]);
       }
     }
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      e[j] *= eps;
-#pragma unroll
-      for (int i = 0; i < 4; ++i) e[j] = __fmaf_rn(m[4 * i + j], u[i], e[j]);
+      const float even = __fmaf_rn(m[4 + j], u[1], __fmaf_rn(m[j], u[0], eps * e[j]));
+      e[j] = even + __fmaf_rn(m[12 + j], u[3], m[8 + j] * u[2]);
       v[j] = Reciprocal(e[j]);
     }
   }
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    reinterpret_cast<float4*>(a.comb_out)[token * 4 + i] = {
-        u[i] * m[4 * i] * v[0], u[i] * m[4 * i + 1] * v[1], u[i] * m[4 * i + 2] * v[2],
-        u[i] * m[4 * i + 3] * v[3]};
+    reinterpret_cast<float4*>(comb)[i] = {u[i] * m[4 * i] * v[0], u[i] * m[4 * i + 1] * v[1],
+                                          u[i] * m[4 * i + 2] * v[2], u[i] * m[4 * i + 3] * v[3]};
   }
 }
 
@@ -293,11 +301,17 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1) Boundary(const __grid_c
   const std::uint32_t w_bar = SharedAddress(shared + S::kBarriers);
   const std::uint32_t inbox_bar = w_bar + 8;
   const std::uint32_t verdict_bar = w_bar + 16;  // two
-  const std::uint32_t full_bar = w_bar + 32;     // two: logits are there
-  const std::uint32_t empty_bar = w_bar + 48;    // two: they were read
+  const std::uint32_t coef_bar = w_bar + 32;     // two: coefficients of a tile are there
+  const std::uint32_t partial_bar = w_bar + 48;  // two: every chunk's partial is there
   const bool brick = threadIdx.x < S::kBricks;
+  // Tokens judged and tokens balanced by this block.
+  auto* judged = reinterpret_cast<volatile int*>(shared + S::kBarriers + 80);
+  auto* balanced = judged + 1;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 8; ++i) InitBarrier(w_bar + 8 * i, 1);
+    *judged = 0;
+    *balanced = 0;
+    for (int i = 0; i < 6; ++i) InitBarrier(w_bar + 8 * i, 1);
+    for (int i = 6; i < 8; ++i) InitBarrier(w_bar + 8 * i, S::kChunks);
     FenceBarrierInit();
     ArriveExpect(w_bar, S::kW);
     const char* from = reinterpret_cast<const char*>(a.fn) + static_cast<long long>(rank) * S::kW;
@@ -317,44 +331,62 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1) Boundary(const __grid_c
   ReleaseNext();
 
   auto* coef = reinterpret_cast<float*>(shared + S::kCoef);
-  // Five 16-byte pieces for each of eight tokens, a thread each.
-  const int piece = threadIdx.x;
-  const auto load_coef = [&](long long tile) {
+  // Five 16-byte pieces for each of eight tokens, a lane each and eight lanes twice.
+  const auto load_coef = [&](long long tile, int piece) {
     const long long token = tile * kTile + piece / 5;
     float4 v = {};
     if (piece < 40 && token < a.tokens)
       v = piece % 5 == 0 ? a.post[token] : a.comb[token * 4 + piece % 5 - 1];
     return v;
   };
-  const auto keep_coef = [&](float4 v, int slot) {
-    if (piece < 40) reinterpret_cast<float4*>(coef + slot * kTile * 20)[piece] = v;
+  const auto keep_coef = [&](float4 v, float4 w, int slot) {
+    auto* to = reinterpret_cast<float4*>(coef + slot * kTile * 20);
+    to[lane] = v;
+    if (lane < 8) to[32 + lane] = w;
+    __syncwarp();
+    if (lane == 0) Arrive(coef_bar + 8 * slot);
   };
   long long tile = ClusterId();
   if (brick) {
-    Streams next = LoadTile<H>(a, tile * kTile + lane / 4, column);
-    keep_coef(load_coef(tile), 0);
-    NamedBarrier(1, S::kBricks);
+    const long long first = (tile * kTile + lane / 4) * H + column;
+    const long long row_step = clusters * kTile * H * 2;  // bytes from tile to tile
+    const auto* px = reinterpret_cast<const char*>(a.x) + first * 2;
+    const auto* ps = reinterpret_cast<const char*>(a.streams) + (first * 4 - 3 * column) * 2;
+    auto* po = reinterpret_cast<char*>(a.streams_out) + (first * 4 - 3 * column) * 2;
+    auto* ph = reinterpret_cast<char*>(a.h) + first * 2;
+    long long left = a.tokens - tile * kTile - lane / 4;  // tokens from the own one on
+    Streams next = LoadTile<H>(px, ps, left > 0);
     WaitBarrier(w_bar, 0);
     uint4 before[4];
-    const auto finish = [&](int n, long long of) {
+    const auto finish = [&](int n, bool alive) {
       const int slot = n & 1;
       WaitBarrier(verdict_bar + 8 * slot, (n >> 1) & 1);
       const auto* verdict =
           reinterpret_cast<const float*>(shared + S::kVerdict) + (slot * kTile + lane / 4) * 8;
-      Collapse<H>(a, before, verdict, norm, of * kTile + lane / 4, column);
+      Collapse<H>(before, verdict, norm, ph, alive);
+      ph += row_step;
     };
     int n = 0;
     for (; tile < tiles; tile += clusters, ++n) {
       const int slot = n & 1;
-      const long long token = tile * kTile + lane / 4;
       uint4 mixed[4];
+      WaitBarrier(coef_bar + 8 * slot, (n >> 1) & 1);
       Mix(next, coef + (slot * kTile + lane / 4) * 20, mixed);
-      next = LoadTile<H>(a, token + clusters * kTile, column);
-      const float4 next_coef = load_coef(tile + clusters);
-      if (token < a.tokens) {
+      px += row_step;
+      ps += 4 * row_step;
+      const bool alive = left > 0;
+      left -= clusters * kTile;
+      next = LoadTile<H>(px, ps, left > 0);
+      if (lane % 4 == 0 && left > clusters * kTile) {  // the tile after that
+        PrefetchL2(px + row_step);
 #pragma unroll
-        for (int j = 0; j < 4; ++j) a.streams_out[((token * 4 + j) * H + column) / 8] = mixed[j];
+        for (int j = 0; j < 4; ++j) PrefetchL2(ps + 4 * row_step + j * 2 * H);
       }
+      if (alive) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) *reinterpret_cast<uint4*>(po + j * 2 * H) = mixed[j];
+      }
+      po += 4 * row_step;
       float acc[3][4] = {};
       const auto* w = reinterpret_cast<const uint4*>(shared + warp * kChunkBytes) + lane;
 #pragma unroll
@@ -376,16 +408,35 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1) Boundary(const __grid_c
         partial[(2 * (lane % 4)) * kPitch + 8 * m + lane / 4] = acc[m][0] + acc[m][2];
         partial[(2 * (lane % 4) + 1) * kPitch + 8 * m + lane / 4] = acc[m][1] + acc[m][3];
       }
-      float* own = partial + lane / 4 * kPitch + 24;
-      if (lane % 4 == 0) *reinterpret_cast<float4*>(own) = {g[0], g[1], g[2], g[3]};
-      if (lane % 4 == 1) *reinterpret_cast<float4*>(own + 4) = {g[4], g[5], g[6], g[7]};
-      if (lane % 4 == 2) *reinterpret_cast<float4*>(own + 8) = {g[8], g[9], 0, 0};
-      keep_coef(next_coef, slot ^ 1);
-      NamedBarrier(1, S::kBricks);
-      if (threadIdx.x < kTile * 9) {
-        const int i = threadIdx.x / 9;
+      if (lane % 4 == lane / 8) {
+        auto* own = reinterpret_cast<float4*>(partial + lane / 4 * kPitch + 24);
+        own[0] = {g[0], g[1], g[2], g[3]};
+        own[1] = {g[4], g[5], g[6], g[7]};
+        own[2] = {g[8], g[9], 0, 0};
+      }
+      __syncwarp();
+      if (lane == 0) Arrive(partial_bar + 8 * slot);
+      if (n > 0) finish(n - 1, true);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) before[j] = mixed[j];
+    }
+    if (n > 0) finish(n - 1, left + clusters * kTile > 0);
+  } else if (warp == S::kChunks) {
+    for (int n = 0; n < 2; ++n)
+      keep_coef(load_coef(tile + n * clusters, lane), load_coef(tile + n * clusters, 32 + lane), n);
+    for (int n = 0; tile < tiles; tile += clusters, ++n) {
+      const int tile_slot = n & 1;
+      const float4 c0 = load_coef(tile + 2 * clusters, lane);
+      const float4 c1 = load_coef(tile + 2 * clusters, 32 + lane);
+      WaitBarrier(partial_bar + 8 * tile_slot, (n >> 1) & 1);
+      if (lane == 0) ArriveExpect(verdict_bar + 8 * tile_slot, kTile * 32);
+      __syncwarp();
+#pragma unroll
+      for (int r = 0; r < 3; ++r) {
+        const int piece = lane + 32 * r;
+        if (piece >= kTile * 9) break;
         const float* from = reinterpret_cast<float*>(shared + S::kPartial) +
-                            slot * S::kChunks * kTile * kPitch + threadIdx.x * 4;
+                            tile_slot * S::kChunks * kTile * kPitch + piece * 4;
         float4 sum = *reinterpret_cast<const float4*>(from);
 #pragma unroll
         for (int c = 1; c < S::kChunks; ++c) {
@@ -395,21 +446,17 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1) Boundary(const __grid_c
           sum.z += v.z;
           sum.w += v.w;
         }
-        const std::uint32_t owner = 2 * i + slot;
+        const std::uint32_t owner = 2 * (piece / 9) + tile_slot;
         const std::uint32_t to =
-            SharedAddress(shared + S::kInbox) + (rank * kPitch + threadIdx.x % 9 * 4) * 4;
+            SharedAddress(shared + S::kInbox) + (rank * kPitch + piece % 9 * 4) * 4;
         StoreAsync(RemoteAddress(to, owner),
                    {__float_as_uint(sum.x), __float_as_uint(sum.y), __float_as_uint(sum.z),
                     __float_as_uint(sum.w)},
                    RemoteAddress(inbox_bar, owner));
       }
-      if (threadIdx.x == 0) ArriveExpect(verdict_bar + 8 * slot, kTile * 32);
-      if (n > 0) finish(n - 1, tile - clusters);
-#pragma unroll
-      for (int j = 0; j < 4; ++j) before[j] = mixed[j];
+      keep_coef(c0, c1, tile_slot);
     }
-    if (n > 0) finish(n - 1, tile - clusters);
-  } else if (warp == S::kChunks) {
+  } else if (warp == S::kChunks + 1) {
     const float scale = a.scale[lane < 4 ? 0 : lane < 8 ? 1 : 2];
     const float base = lane < 24 ? a.base[lane] : 0.0f;
     int served = 0;
@@ -417,33 +464,38 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1) Boundary(const __grid_c
       if ((rank & 1) != (n & 1)) continue;
       if (lane == 0) ArriveExpect(inbox_bar, kSlices * kPitch * 4);
       __syncwarp();
-      WaitBarrier(inbox_bar, served & 1);
+      WaitBarrier(inbox_bar, served++ & 1);
       const std::uint32_t verdict =
           SharedAddress(shared + S::kVerdict) + ((n & 1) * kTile + rank / 2) * 32;
-      const float logit =
-          Judge(a, reinterpret_cast<const float*>(shared + S::kInbox), tile * kTile + rank / 2, H,
-                scale, base, verdict, verdict_bar + 8 * (n & 1));
-      const int slot = served & 1;
-      if (served > 1) WaitBarrier(empty_bar + 8 * slot, ((served >> 1) - 1) & 1);
-      if (lane >= 8 && lane < 24)
-        reinterpret_cast<float*>(shared + S::kLogits)[slot * 16 + lane - 8] = logit;
-      __syncwarp();
-      if (lane == 0) Arrive(full_bar + 8 * slot);
-      ++served;
-    }
-  } else if (lane == 0) {
-    int served = 0;
-    for (int n = 0; tile < tiles; tile += clusters, ++n) {
-      if ((rank & 1) != (n & 1)) continue;
-      if (served % S::kSinkhorns == warp - S::kChunks - 1) {
-        const int slot = served & 1;
-        WaitBarrier(full_bar + 8 * slot, (served >> 1) & 1);
-        const long long token = tile * kTile + rank / 2;
-        if (token < a.tokens)
-          Sinkhorn(a, reinterpret_cast<const float*>(shared + S::kLogits) + slot * 16, token);
-        Arrive(empty_bar + 8 * slot);
+      const long long token = tile * kTile + rank / 2;
+      const float logit = Judge<H>(a, reinterpret_cast<const float*>(shared + S::kInbox), token,
+                                   scale, base, verdict, verdict_bar + 8 * (n & 1));
+      while (served - *balanced > kQueue) {
       }
-      ++served;
+      auto* queue = reinterpret_cast<float*>(shared + S::kLogits) + (served - 1) % kQueue * 20;
+      if (lane >= 8 && lane < 24) queue[lane - 8] = logit;
+      __threadfence_block();
+      __syncwarp();
+      if (lane == 0) *judged = served;
+    }
+  } else {
+    // As many tokens at a time as have come meanwhile, a lane each.
+    long long mine = 0;  // tiles of this cluster that this block owns a token of
+    for (long long t = tile, n = 0; t < tiles; t += clusters, ++n) mine += (rank & 1) == (n & 1);
+    for (int done = 0; done < mine;) {
+      int ready;
+      do {
+        ready = __shfl_sync(0xffffffffu, *judged, 0) - done;
+      } while (ready == 0);
+      __threadfence_block();
+      const int k = done + lane;
+      const long long token = (tile + (2 * k + (rank & 1)) * clusters) * kTile + rank / 2;
+      if (lane < ready && token < a.tokens)
+        Sinkhorn(a, reinterpret_cast<const float*>(shared + S::kLogits) + k % kQueue * 20,
+                 a.comb_out + token * 16);
+      __syncwarp();
+      done += ready;
+      if (lane == 0) *balanced = done;
     }
   }
   __syncwarp();
