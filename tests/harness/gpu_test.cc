@@ -1,0 +1,60 @@
+// GPU rows: what they are held to is in all_ops_test.cc; here, that they are not quietly left out.
+#include <gtest/gtest.h>
+
+#include "harness/suite.h"
+
+namespace birkhoff::harness {
+namespace {
+
+// Calls f(suite, kernel) for every GPU row.
+template <class F>
+void ForGpuRows(F f) {
+  for (const auto& suite : AllSuites()) {
+    for (int k = 0; k < suite->kernels(); ++k) {
+      if (suite->device(k) != DeviceKind::kGpu) continue;
+      SCOPED_TRACE(std::string(suite->kernel_name(k)));
+      f(*suite, k);
+    }
+  }
+}
+
+TEST(Gpu, EveryMhcOpHasAPortableKernel) {
+  std::vector<std::string> ops;
+  ForGpuRows([&](const Suite& suite, int k) {
+    if (suite.kernel_name(k).starts_with("gpu/")) ops.emplace_back(suite.op());
+  });
+  EXPECT_EQ(ops, (std::vector<std::string>{"mhc_boundary", "mhc_coeffs", "mhc_collapse", "mhc_head",
+                                           "mhc_post"}));
+}
+
+TEST(Gpu, WithoutOneTheRowsSayWhy) {
+  if (FirstGpu().device != nullptr) GTEST_SKIP() << "there is a GPU: " << FirstGpu().device->gpu;
+  EXPECT_FALSE(FirstGpu().why_not.empty());
+  ForGpuRows([&](const Suite& suite, int k) {
+    EXPECT_EQ(suite.Refuses(0, k, HostDevice()).why(), FirstGpu().why_not);
+  });
+}
+
+TEST(Gpu, PortableRowsTakeEveryCase) {
+  if (FirstGpu().device == nullptr) GTEST_SKIP() << FirstGpu().why_not;
+  ForGpuRows([&](const Suite& suite, int k) {
+    if (!suite.kernel_name(k).starts_with("gpu/")) return;
+    for (int c = 0; c < suite.cases(); ++c) {
+      EXPECT_EQ(suite.Refuses(c, k, HostDevice()).why(), "");
+    }
+  });
+}
+
+TEST(Gpu, CpuRowsLeaveItsMemoryAlone) {
+  Device gpu;
+  gpu.kind = DeviceKind::kGpu;
+  for (const auto& suite : AllSuites()) {
+    for (int k = 0; k < suite->kernels(); ++k) {
+      if (suite->device(k) == DeviceKind::kGpu) continue;
+      EXPECT_EQ(suite->Refuses(0, k, gpu).why(), "runs on the CPU, the data are on the GPU");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::harness
