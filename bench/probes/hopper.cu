@@ -10,38 +10,23 @@
 #include "kernels/cuda/ptx/async.h"
 #include "kernels/cuda/ptx/cluster.h"
 #include "kernels/cuda/ptx/mbarrier.h"
+#include "probe.h"
 
 namespace {
 
 using namespace birkhoff::ptx;
 
-#define CHECK(call)                                                                       \
-  do {                                                                                    \
-    const cudaError_t e = (call);                                                         \
-    if (e != cudaSuccess) {                                                               \
-      std::fprintf(stderr, "%s: %s (line %d)\n", #call, cudaGetErrorString(e), __LINE__); \
-      std::exit(1);                                                                       \
-    }                                                                                     \
-  } while (0)
-
-// Microseconds of body(), the median of `times` runs timed with events.
 template <class F>
 double Microseconds(cudaStream_t stream, int times, F body) {
-  cudaEvent_t begin, end;
-  CHECK(cudaEventCreate(&begin));
-  CHECK(cudaEventCreate(&end));
-  std::vector<float> ms;
-  for (int i = 0; i < times + 2; ++i) {
-    CHECK(cudaEventRecord(begin, stream));
-    body();
-    CHECK(cudaEventRecord(end, stream));
-    CHECK(cudaEventSynchronize(end));
-    float t = 0;
-    CHECK(cudaEventElapsedTime(&t, begin, end));
-    if (i >= 2) ms.push_back(t);
-  }
-  std::sort(ms.begin(), ms.end());
-  return 1e3 * ms[ms.size() / 2];
+  const auto us = SortedMicroseconds(stream, times, body);
+  return us[us.size() / 2];
+}
+
+// Microseconds of a replay of what enqueue() captures, the median of fifteen.
+template <class F>
+double ReplayMicroseconds(cudaStream_t stream, F enqueue) {
+  const auto us = SortedReplays(stream, 15, enqueue);
+  return us[us.size() / 2];
 }
 
 struct Launch {
@@ -106,22 +91,16 @@ void Launches(cudaStream_t stream) {
                         {128, 384, 173184, 1}}) {
     for (const bool pdl : {false, true}) {
       Allow(Empty, std::max(s.shared, 1024));
-      CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-      for (int i = 0; i < n; ++i) {
-        Launch launch(stream, s.grid, s.threads, s.shared, s.cluster, pdl);
-        CHECK(cudaLaunchKernelEx(&launch.config, Empty, pdl));
-      }
-      cudaGraph_t graph;
-      CHECK(cudaStreamEndCapture(stream, &graph));
-      cudaGraphExec_t exec;
-      CHECK(cudaGraphInstantiate(&exec, graph, 0));
-      const double us = Microseconds(stream, 15, [&] { CHECK(cudaGraphLaunch(exec, stream)); });
+      const double us = ReplayMicroseconds(stream, [&] {
+        for (int i = 0; i < n; ++i) {
+          Launch launch(stream, s.grid, s.threads, s.shared, s.cluster, pdl);
+          CHECK(cudaLaunchKernelEx(&launch.config, Empty, pdl));
+        }
+      });
       std::printf(
           "{\"probe\": \"empty launch\", \"grid\": %d, \"threads\": %d, \"shared\": %d, "
           "\"cluster\": %d, \"pdl\": %s, \"us\": %.3f}\n",
           s.grid, s.threads, s.shared, s.cluster, pdl ? "true" : "false", us / n);
-      CHECK(cudaGraphExecDestroy(exec));
-      CHECK(cudaGraphDestroy(graph));
     }
   }
 }
@@ -274,23 +253,17 @@ void Weights(cudaStream_t stream) {
     Fill<<<512, 512, 0, stream>>>(reinterpret_cast<std::uint32_t*>(weights), bytes * sites / 4);
     Allow(LoadSlice, static_cast<int>(slice));
     for (const int grid : {16, 64, 128}) {
-      CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-      for (int i = 0; i < sites; ++i) {
-        Launch launch(stream, grid, 128, static_cast<int>(slice), 1, false);
-        CHECK(cudaLaunchKernelEx(&launch.config, LoadSlice,
-                                 static_cast<const char*>(weights + i * bytes), slice, 16));
-      }
-      cudaGraph_t graph;
-      CHECK(cudaStreamEndCapture(stream, &graph));
-      cudaGraphExec_t exec;
-      CHECK(cudaGraphInstantiate(&exec, graph, 0));
-      const double us = Microseconds(stream, 15, [&] { CHECK(cudaGraphLaunch(exec, stream)); });
+      const double us = ReplayMicroseconds(stream, [&] {
+        for (int i = 0; i < sites; ++i) {
+          Launch launch(stream, grid, 128, static_cast<int>(slice), 1, false);
+          CHECK(cudaLaunchKernelEx(&launch.config, LoadSlice,
+                                   static_cast<const char*>(weights + i * bytes), slice, 16));
+        }
+      });
       std::printf(
           "{\"probe\": \"weights to shared memory\", \"slice\": %u, \"blocks\": %d, \"us\": "
           "%.2f}\n",
           slice, grid, us / sites);
-      CHECK(cudaGraphExecDestroy(exec));
-      CHECK(cudaGraphDestroy(graph));
     }
     CHECK(cudaFree(weights));
   }

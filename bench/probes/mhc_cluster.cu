@@ -15,19 +15,11 @@
 #include "kernels/cuda/ptx/cluster.h"
 #include "kernels/cuda/ptx/mbarrier.h"
 #include "kernels/cuda/ptx/mma.h"
+#include "probe.h"
 
 namespace {
 
 using namespace birkhoff::ptx;
-
-#define CHECK(call)                                                                       \
-  do {                                                                                    \
-    const cudaError_t e = (call);                                                         \
-    if (e != cudaSuccess) {                                                               \
-      std::fprintf(stderr, "%s: %s (line %d)\n", #call, cudaGetErrorString(e), __LINE__); \
-      std::exit(1);                                                                       \
-    }                                                                                     \
-  } while (0)
 
 constexpr int kSlices = 16;
 constexpr int kTile = 8;    // tokens
@@ -750,26 +742,10 @@ void Run(cudaStream_t stream, double copy_gbs) {
       CHECK(cudaMemcpy(st[0], streams.data(), tokens * 8 * H, cudaMemcpyHostToDevice));
       CHECK(cudaMemcpy(posts[0], post.data(), tokens * 16, cudaMemcpyHostToDevice));
       CHECK(cudaMemcpy(combs[0], comb.data(), tokens * 64, cudaMemcpyHostToDevice));
-      CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-      for (int i = 0; i < n; ++i) Enqueue<H>(site(i, tokens), clusters, pdl, stream);
-      cudaGraph_t graph;
-      CHECK(cudaStreamEndCapture(stream, &graph));
-      cudaGraphExec_t exec;
-      CHECK(cudaGraphInstantiate(&exec, graph, 0));
-      cudaEvent_t begin, end;
-      CHECK(cudaEventCreate(&begin));
-      CHECK(cudaEventCreate(&end));
-      std::vector<double> us;
-      for (int i = 0; i < 13; ++i) {
-        CHECK(cudaEventRecord(begin, stream));
-        CHECK(cudaGraphLaunch(exec, stream));
-        CHECK(cudaEventRecord(end, stream));
-        CHECK(cudaEventSynchronize(end));
-        float ms;
-        CHECK(cudaEventElapsedTime(&ms, begin, end));
-        if (i >= 2) us.push_back(1e3 * ms / n);
-      }
-      std::sort(us.begin(), us.end());
+      auto us = SortedReplays(stream, 11, [&] {
+        for (int i = 0; i < n; ++i) Enqueue<H>(site(i, tokens), clusters, pdl, stream);
+      });
+      for (double& t : us) t /= n;
       const double bytes = 20.0 * H * tokens + 160.0 * tokens + 384.0 * H;
       std::printf(
           "{\"H\": %d, \"T\": %lld, \"pdl\": %s, \"us\": %.2f, \"us_p25\": %.2f, \"us_p75\": %.2f, "
@@ -777,38 +753,12 @@ void Run(cudaStream_t stream, double copy_gbs) {
           H, tokens, pdl ? "true" : "false", us[us.size() / 2], us[us.size() / 4],
           us[us.size() * 3 / 4], bytes / us[us.size() / 2] / 1e3,
           100 * bytes / us[us.size() / 2] / 1e3 / copy_gbs, bytes / copy_gbs / 1e3);
-      CHECK(cudaGraphExecDestroy(exec));
-      CHECK(cudaGraphDestroy(graph));
     }
   }
   for (auto* p : fns) CHECK(cudaFree(p));
   for (void* p : {static_cast<void*>(xs), static_cast<void*>(st[0]), static_cast<void*>(st[1]),
                   static_cast<void*>(h)})
     CHECK(cudaFree(p));
-}
-
-double CopyBandwidth(cudaStream_t stream) {
-  constexpr std::size_t bytes = std::size_t{1} << 30;
-  char *from, *to;
-  CHECK(cudaMalloc(&from, bytes));
-  CHECK(cudaMalloc(&to, bytes));
-  CHECK(cudaMemset(from, 0x5a, bytes));
-  cudaEvent_t begin, end;
-  CHECK(cudaEventCreate(&begin));
-  CHECK(cudaEventCreate(&end));
-  std::vector<float> ms;
-  for (int i = 0; i < 9; ++i) {
-    CHECK(cudaEventRecord(begin, stream));
-    CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream));
-    CHECK(cudaEventRecord(end, stream));
-    CHECK(cudaEventSynchronize(end));
-    ms.push_back(0);
-    CHECK(cudaEventElapsedTime(&ms.back(), begin, end));
-  }
-  std::sort(ms.begin(), ms.end());
-  CHECK(cudaFree(from));
-  CHECK(cudaFree(to));
-  return 2.0 * bytes / ms[4] / 1e6;
 }
 
 }  // namespace
