@@ -1,6 +1,6 @@
 // A row of an op's kernel table, and what choosing from that table tells you.
 //
-// A table is ordered best first and ends in the reference, which refuses nothing. Dispatch knows no
+// A table is ordered best first and ends in the reference, which refuses no CPU. Dispatch knows no
 // op and no kernel: ops/<op>.cc holds the table and is the only place that sees both.
 #pragma once
 
@@ -107,7 +107,13 @@ Refusal Never(const Args&, const Device&) {
 
 Refusal NeedsIsa(CpuIsa needed, const Device& device);
 
-Refusal NeedsSm(int needed, const Device& device);
+// The GPUs that portable kernels hold machine code for: compute capability 8.x and 9.0.
+Refusal NeedsBuiltGpu(const Device& device);
+
+template <class Args>
+Refusal NeedsGpu(const Args&, const Device& device) {
+  return NeedsBuiltGpu(device);
+}
 
 template <CpuIsa kIsa, class Args>
 Refusal Needs(const Args&, const Device& device) {

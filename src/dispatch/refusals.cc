@@ -8,10 +8,9 @@ Refusal NeedsIsa(CpuIsa needed, const Device& device) {
                  std::string(Name(device.isa)));
 }
 
-Refusal NeedsSm(int needed, const Device& device) {
-  if (device.sm >= needed) return {};
-  return Refusal("needs compute capability " + std::to_string(needed / 10) + "." +
-                 std::to_string(needed % 10) + ", " + device.gpu + " has " +
+Refusal NeedsBuiltGpu(const Device& device) {
+  if (device.sm / 10 == 8 || device.sm == 90) return {};
+  return Refusal("needs compute capability 8.x or 9.0, " + device.gpu + " has " +
                  std::to_string(device.sm / 10) + "." + std::to_string(device.sm % 10));
 }
 

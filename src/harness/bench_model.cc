@@ -88,7 +88,7 @@ double MatrixPeak(const Device& device, DType type, ThreadPool& pool) {
                            .rows = kRows};
   const auto table = ops::LinearKernels();
   std::size_t k = 0;
-  while (table[k].refuses(args, device)) ++k;  // the last row refuses nothing
+  while (WhyNot(table[k], args, device)) ++k;  // the last row refuses no CPU
   const std::size_t scratch = table[k].scratch != nullptr ? table[k].scratch(args, pool.size()) : 0;
   const Exec exec = {&pool, buffers.Bytes(static_cast<std::int64_t>(scratch))};
   const TimeResult time = Measure([&] { table[k].run(args, exec); }, kPeakSeconds);

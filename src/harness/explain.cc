@@ -28,7 +28,8 @@ Choice Decide(const Suite& suite, int c, const Device& device) {
   Choice choice = {.op = std::string(suite.op()), .how = "first that accepts"};
   for (int k = 0; k < suite.kernels(); ++k) {
     const std::string name(suite.kernel_name(k));
-    std::string why_not = suite.Refuses(c, k, device).why();
+    std::string why_not = WrongDevice(suite.device(k), device).why();
+    if (why_not.empty()) why_not = suite.Refuses(c, k, device).why();
     if (why_not.empty() && !choice.kernel.empty()) why_not = "a better one accepts";
     if (why_not.empty()) choice.kernel = name;
     choice.table.push_back({name, std::move(why_not)});

@@ -1,6 +1,6 @@
 #include "harness/gpu_problem.h"
 
-#include <cstring>
+#include <bit>
 
 namespace birkhoff::harness {
 

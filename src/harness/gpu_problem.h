@@ -8,9 +8,9 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "harness/suite.h"
@@ -26,9 +26,12 @@ class GpuProblem {
   template <class Args>
   Args Moved(const Args& args) const {
     static_assert(std::is_trivially_copyable_v<Args> && sizeof(Args) % 8 == 0);
-    auto words = std::bit_cast<std::array<std::uint64_t, sizeof(Args) / 8>>(args);
+    std::array<std::uint64_t, sizeof(Args) / 8> words;
+    std::memcpy(words.data(), &args, sizeof(Args));
     for (std::uint64_t& word : words) word = MovedWord(word);
-    return std::bit_cast<Args>(words);
+    Args moved;
+    std::memcpy(static_cast<void*>(&moved), words.data(), sizeof(Args));
+    return moved;
   }
 
   void* scratch() const { return memory_.data() + scratch_; }

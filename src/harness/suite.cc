@@ -204,9 +204,9 @@ TimeResult MeasureGpu(FunctionRef<void(std::size_t i, void* stream)> run, double
   // Fewer launches of what takes long, but never one alone: that would time the start of a graph.
   auto once = replay(2, 1);
   if (!once.ok()) return {.error = once.status().message()};
-  const double us_each = once->front() / 2;
+  const double us_each = std::max(once->front() / 2, 0.1);  // events tick every half microsecond
   const double fit = seconds * 1e6 / kReplays / us_each;
-  const std::size_t launches = std::clamp<std::size_t>(static_cast<std::size_t>(fit), 4, kLaunches);
+  const auto launches = static_cast<std::size_t>(std::clamp(fit, 4.0, double{kLaunches}));
   auto us = replay(launches, kReplays);
   if (!us.ok()) return {.error = us.status().message()};
   for (double& t : *us) t /= static_cast<double>(launches);

@@ -70,7 +70,9 @@ Result<GpuMemory> GpuMemory::Make(std::size_t bytes) {
 }
 
 Status CopyToGpu(std::span<const std::byte> from, std::byte* to) {
-  return FromCuda(cudaMemcpy(to, from.data(), from.size(), cudaMemcpyHostToDevice), "copy to GPU");
+  BK_RETURN_IF_CUDA_FAILS(cudaMemcpy(to, from.data(), from.size(), cudaMemcpyHostToDevice));
+  // From pageable memory the copy may still be on its way when that returns.
+  return FromCuda(cudaStreamSynchronize(nullptr), "copy to GPU");
 }
 
 Status CopyFromGpu(const std::byte* from, std::span<std::byte> to) {
@@ -91,9 +93,12 @@ Result<std::vector<double>> TimeGraph(FunctionRef<void(void* stream)> enqueue, i
   const Owned<cudaStream_t> stream_owner(stream);
   BK_RETURN_IF_CUDA_FAILS(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
   enqueue(stream);
+  const cudaError_t launched = cudaGetLastError();
   cudaGraph_t graph = nullptr;
-  BK_RETURN_IF_CUDA_FAILS(cudaStreamEndCapture(stream, &graph));
+  const cudaError_t captured = cudaStreamEndCapture(stream, &graph);
   const Owned<cudaGraph_t> graph_owner(graph);
+  BK_RETURN_IF_ERROR(FromCuda(launched, "launch"));
+  BK_RETURN_IF_ERROR(FromCuda(captured, "capture"));
   cudaGraphExec_t exec = nullptr;
   BK_RETURN_IF_CUDA_FAILS(cudaGraphInstantiate(&exec, graph, 0));
   const Owned<cudaGraphExec_t> exec_owner(exec);
@@ -122,6 +127,7 @@ Result<double> GpuCopyBandwidth() {
   BK_ASSIGN_OR_RETURN(const GpuMemory from, GpuMemory::Make(kBytes));
   BK_ASSIGN_OR_RETURN(const GpuMemory to, GpuMemory::Make(kBytes));
   BK_RETURN_IF_CUDA_FAILS(cudaMemset(from.data(), 0x5a, kBytes));
+  BK_RETURN_IF_CUDA_FAILS(cudaDeviceSynchronize());
   BK_ASSIGN_OR_RETURN(std::vector<double> us, TimeGraph(
                                                   [&](void* stream) {
                                                     (void)cudaMemcpyAsync(

@@ -186,5 +186,23 @@ TEST(Linear, SaysWhichShapeIsWrong) {
               HasSubstr("expected rows in 4 equal groups"));
 }
 
+// A plan asks once, for its largest step and all its threads.
+TEST(Linear, ScratchOfTheLargestStepServesEverySmallerOne) {
+  const Kernel<LinearArgs>& row = LinearKernels()[0];
+  for (const std::int64_t n : {64, 1536, 1920}) {
+    LinearArgs a = {.w = {.format = WeightFormat::kBF16, .rows = n, .cols = 7168}, .rows = 512};
+    for (const int threads : {1, 3, 8}) {
+      const std::size_t planned = row.scratch(a, threads);
+      for (const std::int64_t rows : {1, 8, 9, 191, 192, 383, 384, 511}) {
+        LinearArgs smaller = a;
+        smaller.rows = rows;
+        for (int fewer = 1; fewer <= threads; ++fewer)
+          EXPECT_LE(row.scratch(smaller, fewer), planned)
+              << rows << " rows, " << fewer << " threads";
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace birkhoff::ops

@@ -25,18 +25,21 @@ constexpr std::int64_t kTokenFloats = 1 << 16;  // of scratch for all of them: 2
 
 // One worker's scratch, in floats.
 struct Layout {
-  std::int64_t dim = 0;    // row of a query, a key or a sum: D up to a multiple of 16
-  std::int64_t heads = 0;  // row of scores: H up to a multiple of 16
-  std::int64_t keys = 0;   // rows of scores, with those that the last tile has too many
-  std::int64_t tokens = 1;
+  std::int64_t dim = 0;     // row of a query, a key or a sum: D up to a multiple of 16
+  std::int64_t heads = 0;   // row of scores: H up to a multiple of 16
+  std::int64_t keys = 0;    // rows of scores, with those that the last tile has too many
+  std::int64_t most = 1;    // tokens at once
+  std::int64_t tokens = 1;  // of this step
 
   Layout(const AttentionArgs& a, int threads)
       : dim(RoundUp(a.dim, 16)),
         heads(RoundUp(a.heads, 16)),
         keys(a.window + Entries(a, a.max_entries) + kTileRows) {
-    const std::int64_t fit = Least(kTokenFloats / PerToken(), kMaxTokens);
-    const std::int64_t share = Least(fit, a.tokens / (4 * threads));
-    if (share > 1) tokens = share;
+    // Scratch for as many as fit, whatever the step and the number of threads.
+    most = Least(kTokenFloats / PerToken(), kMaxTokens);
+    if (most < 1) most = 1;
+    tokens = Least(most, a.tokens / (4 * threads));
+    if (tokens < 1) tokens = 1;
   }
 
   static std::int64_t Entries(const AttentionArgs& a, std::int64_t visible) {
@@ -44,7 +47,7 @@ struct Layout {
   }
   std::int64_t PerToken() const { return 2 * heads * dim + (keys + 1) * heads; }
   std::int64_t KeyBlock() const { return (kBlock + kTileRows) * dim; }
-  std::int64_t floats() const { return KeyBlock() + tokens * PerToken(); }
+  std::int64_t floats() const { return KeyBlock() + most * PerToken(); }
 };
 
 // One token's part of the scratch and its keys: entries first, then the window in ascending order.

@@ -64,7 +64,8 @@ std::int64_t Panels(const Work& work) {
 std::int64_t PieceOutputs(const Work& work, int threads) {
   const std::int64_t least = work.rows > kFewRows ? kPanel : 16;
   std::int64_t piece = Panels(work) / work.parts * kPanel;
-  while (piece > least && work.times * work.outputs < 4 * threads * piece) piece /= 2;
+  while (piece >= 2 * least && work.times * work.outputs < 4 * threads * piece)
+    piece = piece / 2 / least * least;
   return piece;
 }
 

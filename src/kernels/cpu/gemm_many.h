@@ -132,7 +132,8 @@ inline void MultiplyMany(const Rows& x, std::int64_t width, Panel* panels, int c
           pass.width = p->width;
           pass.w = columns.Block(*p, run);
           pass.w_stride = ChainFloats(pass.runs);
-          pass.kept = p->kept + (layout.kept_rows > kBlockRows ? i0 : 0) * kPanel;
+          if (layout.kept > 0)
+            pass.kept = p->kept + (layout.kept_rows > kBlockRows ? i0 : 0) * kPanel;
           pass.kept_stride = layout.kept_rows * kPanel;
           pass.y = p->y + i0 * kMaxOutputs;
           RunPass(pass, rows);

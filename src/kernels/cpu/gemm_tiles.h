@@ -53,7 +53,8 @@ struct Pass {
   std::int64_t w_stride = 0;
   std::int64_t width = 0;
   std::int64_t runs = 0;
-  float* kept = nullptr;  // [16, kept_stride]: in each chain the sums so far [rows, kPanel]
+  // [16, kept_stride]: in each chain the sums so far [rows, kPanel]; null where one pass is all.
+  float* kept = nullptr;
   std::int64_t kept_stride = 0;
   bool begins = false;
   bool ends = false;   // the tree goes to y, else the sums back to kept
@@ -101,7 +102,8 @@ void Tiles(const Pass& pass, std::int64_t tiles) {
     const std::int64_t l = (n & 1) << 3 | (n & 2) << 1 | (n & 4) >> 1 | n >> 3;
     const float* w = pass.w + l * pass.w_stride;
     for (std::int64_t i = 0; i < tiles; ++i) {
-      float* kept = pass.kept + l * pass.kept_stride + i * kTokens * kPanel;
+      float* kept = pass.kept;
+      if (kept != nullptr) kept += l * pass.kept_stride + i * kTokens * kPanel;
       float* y = pass.y + i * kTokens * kMaxOutputs;
       Lanes sum[kTokens][kCols];
       ForTile<kTokens, kCols>([&](int t, int c) __attribute__((always_inline)) {
@@ -152,7 +154,7 @@ inline void RunPass(Pass pass, std::int64_t rows) {
     pass.w = first.w + j;
     const auto run = [&](std::int64_t i, std::int64_t tiles, std::int64_t tokens) {
       pass.x = first.x + i * kBlockStride;
-      pass.kept = first.kept + i * kPanel + j;
+      if (first.kept != nullptr) pass.kept = first.kept + i * kPanel + j;
       pass.y = first.y + i * kMaxOutputs + j;
       AnyTiles(pass, tiles, tokens, cols);
     };

@@ -17,20 +17,24 @@ constexpr std::int64_t kLeastRows = 192;  // widening a panel takes as long as 2
 struct Layout {
   Work work = {};
   std::int64_t multiply = 0;
+  std::int64_t y = 0;
 
   Layout(const LinearArgs& a, int threads) {
     work.outputs = a.n();
     work.width = a.k();
     work.rows = Least(a.rows, kMaxRows);
     if (work.rows == 0) return;
+    // Scratch for undivided rows, so that what the largest step needs serves every smaller one, and
+    // any number of threads.
+    multiply = static_cast<std::int64_t>(MultiplyScratch(work));
+    y = work.rows * kMaxOutputs * 4;
     // Panels of full width are fastest: where they are too few for the threads, rows are divided.
     const std::int64_t panels = CeilDiv(a.n(), kPanel) * a.groups;
     while (work.rows >= 2 * kLeastRows && CeilDiv(a.rows, work.rows) * panels < 4 * threads)
       work.rows = RoundUp(work.rows / 2, 12);
     work.times = a.groups * CeilDiv(a.rows, work.rows);
-    multiply = static_cast<std::int64_t>(MultiplyScratch(work));
   }
-  std::int64_t bytes() const { return multiply + work.rows * kMaxOutputs * 4; }
+  std::int64_t bytes() const { return multiply + y; }
 };
 
 void StoreRow(const LinearArgs& a, std::int64_t at, const float* y, std::int64_t n) {

@@ -1,4 +1,4 @@
-// The portable GPU kernels, CUDA and HIP: right on any GPU and any shape, no target for speed. They
+// The portable GPU kernels, CUDA and HIP: right for any shape, no target for speed. They
 // enqueue on Exec::stream and return. Built without a GPU compiler they are never reached: their
 // table rows refuse.
 #pragma once
