@@ -38,6 +38,29 @@ Status NeedGpu() {
   return Status::Unsupported(FirstGpu().why_not);
 }
 
+// Microseconds of each of `times` calls of enqueue() after two to warm up.
+template <class F>
+Result<std::vector<double>> TimeOnStream(cudaStream_t stream, F enqueue, int times) {
+  cudaEvent_t begin = nullptr;
+  BK_RETURN_IF_CUDA_FAILS(cudaEventCreate(&begin));
+  const Owned<cudaEvent_t> begin_owner(begin);
+  cudaEvent_t end = nullptr;
+  BK_RETURN_IF_CUDA_FAILS(cudaEventCreate(&end));
+  const Owned<cudaEvent_t> end_owner(end);
+
+  std::vector<double> us;
+  for (int i = -2; i < times; ++i) {  // two to warm up
+    BK_RETURN_IF_CUDA_FAILS(cudaEventRecord(begin, stream));
+    BK_RETURN_IF_CUDA_FAILS(enqueue());
+    BK_RETURN_IF_CUDA_FAILS(cudaEventRecord(end, stream));
+    BK_RETURN_IF_CUDA_FAILS(cudaEventSynchronize(end));
+    float ms = 0;
+    BK_RETURN_IF_CUDA_FAILS(cudaEventElapsedTime(&ms, begin, end));
+    if (i >= 0) us.push_back(1e3 * static_cast<double>(ms));
+  }
+  return us;
+}
+
 }  // namespace
 
 GpuMemory::GpuMemory(GpuMemory&& other) noexcept
@@ -102,24 +125,8 @@ Result<std::vector<double>> TimeGraph(FunctionRef<void(void* stream)> enqueue, i
   cudaGraphExec_t exec = nullptr;
   BK_RETURN_IF_CUDA_FAILS(cudaGraphInstantiate(&exec, graph, 0));
   const Owned<cudaGraphExec_t> exec_owner(exec);
-  cudaEvent_t begin = nullptr;
-  BK_RETURN_IF_CUDA_FAILS(cudaEventCreate(&begin));
-  const Owned<cudaEvent_t> begin_owner(begin);
-  cudaEvent_t end = nullptr;
-  BK_RETURN_IF_CUDA_FAILS(cudaEventCreate(&end));
-  const Owned<cudaEvent_t> end_owner(end);
-
-  std::vector<double> us;
-  for (int i = -2; i < replays; ++i) {  // two to warm up
-    BK_RETURN_IF_CUDA_FAILS(cudaEventRecord(begin, stream));
-    BK_RETURN_IF_CUDA_FAILS(cudaGraphLaunch(exec, stream));
-    BK_RETURN_IF_CUDA_FAILS(cudaEventRecord(end, stream));
-    BK_RETURN_IF_CUDA_FAILS(cudaEventSynchronize(end));
-    float ms = 0;
-    BK_RETURN_IF_CUDA_FAILS(cudaEventElapsedTime(&ms, begin, end));
-    if (i >= 0) us.push_back(1e3 * static_cast<double>(ms));
-  }
-  return us;
+  return TimeOnStream(
+      stream, [&] { return cudaGraphLaunch(exec, stream); }, replays);
 }
 
 Result<double> GpuCopyBandwidth() {
@@ -128,14 +135,11 @@ Result<double> GpuCopyBandwidth() {
   BK_ASSIGN_OR_RETURN(const GpuMemory to, GpuMemory::Make(kBytes));
   BK_RETURN_IF_CUDA_FAILS(cudaMemset(from.data(), 0x5a, kBytes));
   BK_RETURN_IF_CUDA_FAILS(cudaDeviceSynchronize());
-  BK_ASSIGN_OR_RETURN(std::vector<double> us, TimeGraph(
-                                                  [&](void* stream) {
-                                                    (void)cudaMemcpyAsync(
-                                                        to.data(), from.data(), kBytes,
-                                                        cudaMemcpyDeviceToDevice,
-                                                        static_cast<cudaStream_t>(stream));
-                                                  },
-                                                  9));
+  // On a stream: as a node of a graph the same copy reached 2.75 in place of 4.26 TB/s on an H200.
+  const auto copy = [&] {
+    return cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, nullptr);
+  };
+  BK_ASSIGN_OR_RETURN(std::vector<double> us, TimeOnStream(nullptr, copy, 9));
   std::sort(us.begin(), us.end());
   return 2e6 * static_cast<double>(kBytes) / us[us.size() / 2];
 }
