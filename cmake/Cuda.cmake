@@ -36,3 +36,13 @@ if(BK_WITH_CUDA)
 else()
   message(STATUS "No nvcc 12.4 or later: GPU rows will refuse with \"built without CUDA\"")
 endif()
+
+# bk_gpu_source(<folder>): gpu_cuda.cc with the runtime, or gpu_absent.cc, which answers with the reason.
+function(bk_gpu_source name)
+  if(BK_WITH_CUDA)
+    target_sources(birkhoff_${name} PRIVATE gpu_cuda.cc)
+    target_link_libraries(birkhoff_${name} PRIVATE CUDA::cudart_static)
+  else()
+    target_sources(birkhoff_${name} PRIVATE gpu_absent.cc)
+  endif()
+endfunction()
