@@ -32,6 +32,12 @@ struct Kernel {
   // Bytes of Exec::scratch that run() needs with these extents and this many threads; null: none.
   std::size_t (*scratch)(const Args& args, int threads) = nullptr;
 
+  // Bytes that the kernel keeps from one run to the next with these extents, and what fills them
+  // from the parameters in `args`, once: packed weights, counters. Null: none. Exec::state says
+  // where they are; one run at a time may use them.
+  std::size_t (*state)(const Args& args) = nullptr;
+  void (*prepare)(const Args& args, const Exec& exec) = nullptr;
+
   // Computes. Arguments were validated by the op. Does not allocate, fail or depend on the number
   // of threads.
   void (*run)(const Args& args, const Exec& exec) = nullptr;

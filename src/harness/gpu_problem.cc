@@ -4,19 +4,22 @@
 
 namespace birkhoff::harness {
 
-Result<GpuProblem> GpuProblem::Make(const Buffers& buffers, std::size_t scratch) {
+Result<GpuProblem> GpuProblem::Make(const Buffers& buffers, std::size_t scratch,
+                                    std::size_t state) {
   constexpr std::size_t kAlign = 256;
+  const auto aligned = [](std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; };
   GpuProblem p;
   std::size_t size = 0;
   for (const std::span<std::byte> host : buffers.Blocks()) {
     p.blocks_.push_back({host, size});
-    size += (host.size() + kAlign - 1) / kAlign * kAlign;
+    size += aligned(host.size());
   }
   p.scratch_ = size;
-  BK_ASSIGN_OR_RETURN(p.memory_, GpuMemory::Make(size + scratch + kAlign));
+  p.state_ = size + aligned(scratch);
+  BK_ASSIGN_OR_RETURN(p.memory_, GpuMemory::Make(p.state_ + state + kAlign));
   for (const Block& block : p.blocks_)
     BK_RETURN_IF_ERROR(CopyToGpu(block.host, p.memory_.data() + block.offset));
-  const std::vector<std::byte> poison(scratch, std::byte{0xff});
+  const std::vector<std::byte> poison(p.memory_.size() - p.scratch_, std::byte{0xff});
   BK_RETURN_IF_ERROR(CopyToGpu(poison, p.memory_.data() + p.scratch_));
   return p;
 }

@@ -20,8 +20,8 @@ namespace birkhoff::harness {
 
 class GpuProblem {
  public:
-  // Uploads all blocks and makes room for poisoned scratch.
-  static Result<GpuProblem> Make(const Buffers& buffers, std::size_t scratch);
+  // Uploads all blocks and makes room for poisoned scratch and state.
+  static Result<GpuProblem> Make(const Buffers& buffers, std::size_t scratch, std::size_t state);
 
   template <class Args>
   Args Moved(const Args& args) const {
@@ -35,6 +35,7 @@ class GpuProblem {
   }
 
   void* scratch() const { return memory_.data() + scratch_; }
+  void* state() const { return memory_.data() + state_; }
 
   // Waits and copies every block back.
   Status Fetch() const;
@@ -49,6 +50,7 @@ class GpuProblem {
   std::vector<Block> blocks_ = {};
   GpuMemory memory_ = {};
   std::size_t scratch_ = 0;
+  std::size_t state_ = 0;
 };
 
 }  // namespace birkhoff::harness

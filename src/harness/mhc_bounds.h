@@ -1,9 +1,10 @@
-// Error bounds of the mHC coefficients in class "f32", from the inputs of a site. First order in
-// u = 2^-24.
+// Error bounds of the mHC coefficients from the inputs of a site, for a class of bits. First order
+// in u = 2^-24.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include "harness/problems.h"
@@ -16,22 +17,35 @@ inline double Value(const void* p, DType type, std::int64_t i) {
                       : static_cast<double>(static_cast<float>(static_cast<const bf16*>(p)[i]));
 }
 
+// What the classes differ in.
+struct MhcArithmetic {
+  bool split = false;     // fn is two bf16, summed by tensor cores; else f32 in lanes
+  double exp_ulps = 2;    // in u
+  double recip_ulps = 1;  // of a quotient, in u
+
+  static MhcArithmetic Of(std::string_view bits) {
+    if (bits == "mhc bf16x2") return {true, 6, 2};
+    return {};
+  }
+};
+
 // fn [rows, hc * H], base [rows] and streams [T, hc, H], read when a bound is asked for.
 class MhcBounds {
  public:
   MhcBounds(const void* streams, DType type, std::int64_t hc, std::int64_t hidden, const float* fn,
-            const float* base, double rms_eps)
+            const float* base, double rms_eps, MhcArithmetic arithmetic)
       : streams_(streams),
         type_(type),
         hc_(hc),
         hidden_(hidden),
         fn_(fn),
         base_(base),
-        rms_eps_(rms_eps) {}
+        rms_eps_(rms_eps),
+        arithmetic_(arithmetic) {}
 
-  // Of sigmoid(logit), whose slope is at most 1/4. exp within one ulp (2 u) counts for a quarter
-  // too; the sum, the quotient, what is added or multiplied after it, and the definition's own
-  // rounding take one u each: less than 8 u of a value of at most 1.
+  // Of sigmoid(logit), whose slope is at most 1/4. The error of exp counts for a quarter too; the
+  // sum, the quotient, what is added or multiplied after it, and the definition's own rounding take
+  // one u or little more: less than 8 u of a value of at most 1.
   double Sigmoid(std::int64_t token, std::int64_t row, double scale) const {
     return LogitAt(token, row, scale).error / 4 + 8 * kF32Eps;
   }
@@ -40,14 +54,14 @@ class MhcBounds {
   //
   // All that follows the logits adds and divides positive numbers, so relative errors bound it. A
   // softmax expands the largest error L of its logits to 2 L. With D the distance of the logits,
-  // subtracting the largest costs D u twice (numerator and sum), exp 2 u twice, the sum hc - 1, the
-  // quotient and adding eps one u each:
-  //   of_m = 2 L + (2 D + 4 + (hc - 1) + 2) u.
+  // subtracting the largest costs D u twice (numerator and sum), exp its error twice, the sum
+  // hc - 1, then the quotient, and adding eps one u:
+  //   of_m = 2 L + (2 D + 2 exp + (hc - 1) + quotient + 1) u.
   // A half-step is v = 1 / (eps e + sum_i M_i u_i). A weighted mean of relative errors is at most
-  // the largest, so the error of v is that of u plus of_m plus r = (hc + 2) u: a product, hc fused
-  // multiply-adds and a quotient. After k = 2 iterations - 1 half-steps the last vector errs by
-  // k (of_m + r), the one before by (k - 1) (of_m + r), and (u_i M_ij) v_j adds of_m, two products
-  // and the definition's own rounding.
+  // the largest, so the error of v is that of u plus of_m plus r = (hc + 1 + quotient) u: a product
+  // and hc fused multiply-adds come before the quotient. After k = 2 iterations - 1 half-steps the
+  // last vector errs by k (of_m + r), the one before by (k - 1) (of_m + r), and (u_i M_ij) v_j adds
+  // of_m, two products and the definition's own rounding.
   double Comb(std::int64_t token, double scale, int iterations) const {
     double worst = 0;
     double least = HUGE_VAL;
@@ -59,9 +73,12 @@ class MhcBounds {
       most = std::max(most, logit.value);
     }
     const auto hc = static_cast<double>(hc_);
-    const double of_m = 2 * worst + (2 * (most - least) + hc + 5) * kF32Eps;
+    const double of_m =
+        2 * worst +
+        (2 * (most - least) + 2 * arithmetic_.exp_ulps + hc + arithmetic_.recip_ulps) * kF32Eps;
     const double k = 2.0 * iterations - 1;
-    return std::expm1(2 * k * of_m + ((2 * k - 1) * (hc + 2) + 3) * kF32Eps);
+    const double of_step = hc + 1 + arithmetic_.recip_ulps;
+    return std::expm1(2 * k * of_m + ((2 * k - 1) * of_step + 3) * kF32Eps);
   }
 
  private:
@@ -77,6 +94,8 @@ class MhcBounds {
   // rs: the chain of squares (per stream), the same seven levels and log2(hc) of streams, the mean
   // and its eps; all terms are positive, and the root halves what they cost; root and reciprocal
   // cost one u each. z: two products and a sum.
+  // Split: what two bf16 leave of fn is 2^-17 of it; tensor cores truncate, so that each of up to 48
+  // sums in a row costs 2^-23.
   Logit LogitAt(std::int64_t token, std::int64_t row, double scale) const {
     const std::int64_t k = hc_ * hidden_;
     double dot = 0;
@@ -91,8 +110,8 @@ class MhcBounds {
     const auto hc = static_cast<double>(hc_);
     const double rs = 1 / std::sqrt(squares / static_cast<double>(k) + rms_eps_);
     const double chunks = std::ceil(std::ceil(static_cast<double>(hidden_) / 32) / 16);
-    const double of_dot = 4 * hc * chunks + 7;
-    const double of_rs = (4 * chunks + 7 + std::log2(hc) + 2) / 2 + 2;
+    const double of_dot = arithmetic_.split ? 0x1p7 + 96 : 4 * hc * chunks + 7;
+    const double of_rs = arithmetic_.split ? 32 : (4 * chunks + 7 + std::log2(hc) + 2) / 2 + 2;
     const double scaled = std::abs(dot * rs * scale);
     return {dot * rs * scale + base_[row], kF32Eps * (of_dot * terms * rs * std::abs(scale) +
                                                       (of_rs + 3) * scaled + std::abs(base_[row]))};
@@ -105,6 +124,7 @@ class MhcBounds {
   const float* fn_ = nullptr;
   const float* base_ = nullptr;
   double rms_eps_ = 0;
+  MhcArithmetic arithmetic_ = {};
 };
 
 }  // namespace birkhoff::harness

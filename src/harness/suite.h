@@ -13,6 +13,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -68,10 +70,32 @@ struct Problem {
   double flops = 0;                       // multiply-adds count two
 };
 
+// Makes a problem: a function of nothing, or of the bits class whose bounds the outputs shall have.
+template <class Args>
+class Maker {
+ public:
+  Maker() = default;
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Maker>)
+      Maker(F f)  // NOLINT(google-explicit-constructor): a lambda in a list of cases
+      : make_([f = std::move(f)](std::string_view bits) {
+          if constexpr (std::is_invocable_v<const F&, std::string_view>) {
+            return f(bits);
+          } else {
+            return f();
+          }
+        }) {}
+
+  Problem<Args> operator()(std::string_view bits = {}) const { return make_(bits); }
+
+ private:
+  std::function<Problem<Args>(std::string_view bits)> make_ = {};
+};
+
 template <class Args>
 struct Case {
   std::string name = {};  // "M=17 N=96 K=160 fp8 bf16": what fails is rerun by this name
-  std::function<Problem<Args>()> make = {};
+  Maker<Args> make = {};
   bool bench = false;  // also a benchmark case
 };
 

@@ -34,20 +34,24 @@ struct MhcShape {
 };
 
 constexpr MhcShape kShapes[] = {
-    {0, 4, 64, kBF16, 20, false},   {1, 4, 5, kF32, 20, false},     {3, 4, 64, kBF16, 1, false},
-    {17, 2, 160, kBF16, 3, false},  {2, 8, 250, kF32, 20, false},   {5, 8, 256, kBF16, 20, false},
-    {33, 4, 256, kF32, 20, false},  {16, 4, 250, kBF16, 20, false}, {1, 4, 4096, kBF16, 20, true},
-    {18, 4, 4096, kBF16, 20, true},
+    {0, 4, 64, kBF16, 20, false},     {1, 4, 5, kF32, 20, false},
+    {3, 4, 64, kBF16, 1, false},      {17, 2, 160, kBF16, 3, false},
+    {2, 8, 250, kF32, 20, false},     {5, 8, 256, kBF16, 20, false},
+    {33, 4, 256, kF32, 20, false},    {16, 4, 250, kBF16, 20, false},
+    {1, 4, 4096, kBF16, 20, true},    {18, 4, 4096, kBF16, 20, true},
+    {130, 4, 4096, kBF16, 20, false}, {57, 4, 7168, kBF16, 20, false},
+    {200, 4, 5120, kBF16, 20, false},
 };
 
 template <class Args>
 std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args>> table,
-                                Problem<Args> (*make)(const MhcShape&)) {
+                                Problem<Args> (*make)(const MhcShape&, MhcArithmetic)) {
   std::vector<Case<Args>> cases;
   for (const MhcShape& s : kShapes) {
     cases.push_back({fmt::format("T={} hc={} H={} {} iterations={}", s.tokens, s.hc, s.hidden,
                                  Short(s.type), s.iterations),
-                     [make, s] { return make(s); }, s.bench});
+                     [make, s](std::string_view bits) { return make(s, MhcArithmetic::Of(bits)); },
+                     s.bench});
   }
   return MakeSuite(op, table, std::move(cases));
 }
@@ -82,9 +86,10 @@ MhcSite Site(Buffers& buffers, const MhcShape& s) {
 }
 
 // Adds the outputs pre, post and comb of a site that reads `streams`.
-MhcBounds AddCoefficients(Buffers& buffers, const MhcShape& s, const void* streams,
-                          const MhcSite& site, std::vector<Output>& to) {
-  const MhcBounds bounds(streams, s.type, s.hc, s.hidden, site.fn, site.base, site.rms_eps);
+MhcBounds AddCoefficients(Buffers& buffers, const MhcShape& s, MhcArithmetic arithmetic,
+                          const void* streams, const MhcSite& site, std::vector<Output>& to) {
+  const MhcBounds bounds(streams, s.type, s.hc, s.hidden, site.fn, site.base, site.rms_eps,
+                         arithmetic);
   const std::int64_t hc = s.hc;
   const auto pre = [=](std::int64_t i, double) {
     return bounds.Sigmoid(i / hc, i % hc, site.scale[0]);
@@ -105,12 +110,12 @@ MhcBounds AddCoefficients(Buffers& buffers, const MhcShape& s, const void* strea
   return bounds;
 }
 
-Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s) {
+Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s, MhcArithmetic arithmetic) {
   Problem<MhcCoeffsArgs> p;
   p.buffers = s.NewBuffers();
   const void* streams = Streams(*p.buffers, s);
   const MhcSite site = Site(*p.buffers, s);
-  AddCoefficients(*p.buffers, s, streams, site, p.outputs);
+  AddCoefficients(*p.buffers, s, arithmetic, streams, site, p.outputs);
   p.args = {streams,
             site,
             static_cast<float*>(p.outputs[0].data),
@@ -136,7 +141,7 @@ double CollapseError(const MhcShape& s, const void* streams, const float* pre, s
   return static_cast<double>(s.hc + 2) * kF32Eps * terms;
 }
 
-Problem<MhcCollapseArgs> MakeCollapse(const MhcShape& s) {
+Problem<MhcCollapseArgs> MakeCollapse(const MhcShape& s, MhcArithmetic) {
   Problem<MhcCollapseArgs> p;
   p.buffers = s.NewBuffers();
   const void* streams = Streams(*p.buffers, s);
@@ -151,7 +156,7 @@ Problem<MhcCollapseArgs> MakeCollapse(const MhcShape& s) {
   return p;
 }
 
-Problem<MhcPostArgs> MakePost(const MhcShape& s) {
+Problem<MhcPostArgs> MakePost(const MhcShape& s, MhcArithmetic) {
   Problem<MhcPostArgs> p;
   p.buffers = s.NewBuffers();
   const void* x = p.buffers->Values(s.tokens * s.hidden, s.type, 1.0);
@@ -176,7 +181,7 @@ Problem<MhcPostArgs> MakePost(const MhcShape& s) {
   return p;
 }
 
-Problem<MhcHeadArgs> MakeHead(const MhcShape& s) {
+Problem<MhcHeadArgs> MakeHead(const MhcShape& s, MhcArithmetic arithmetic) {
   Problem<MhcHeadArgs> p;
   p.buffers = s.NewBuffers();
   MhcHeadArgs& a = p.args;
@@ -188,7 +193,7 @@ Problem<MhcHeadArgs> MakeHead(const MhcShape& s) {
   a.tokens = s.tokens;
   a.hc = s.hc;
   a.hidden = s.hidden;
-  const MhcBounds bounds(a.streams, s.type, s.hc, s.hidden, a.fn, a.base, a.rms_eps);
+  const MhcBounds bounds(a.streams, s.type, s.hc, s.hidden, a.fn, a.base, a.rms_eps, arithmetic);
   // The weights of one token serve all its columns; p_j is at most 1 + eps.
   const auto bound = [=, in = p.args, weights = std::map<std::int64_t, std::vector<double>>()](
                          std::int64_t i, double expected) mutable {
@@ -282,7 +287,7 @@ class BoundaryBound {
   std::vector<double> errors_ = {};
 };
 
-Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s) {
+Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s, MhcArithmetic arithmetic) {
   Problem<MhcBoundaryArgs> p;
   p.buffers = s.NewBuffers();
   Buffers& b = *p.buffers;
@@ -295,7 +300,7 @@ Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s) {
   a.norm_weight = b.Floats(s.hidden, 0.3, 1.0);
   p.outputs.push_back(NewOutput(b, "streams_out", s.type, s.stream_elements()));
   a.streams_out = p.outputs[0].data;
-  const MhcBounds bounds = AddCoefficients(b, s, a.streams_out, a.site, p.outputs);
+  const MhcBounds bounds = AddCoefficients(b, s, arithmetic, a.streams_out, a.site, p.outputs);
   a.pre_out = static_cast<float*>(p.outputs[1].data);
   a.post_out = static_cast<float*>(p.outputs[2].data);
   a.comb_out = static_cast<float*>(p.outputs[3].data);

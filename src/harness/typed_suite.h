@@ -56,7 +56,7 @@ class TypedSuite final : public Suite {
   }
 
   CheckResult Check(int c, int k, ThreadPool& pool) const override {
-    Problem<Args> expected = At(c).make();
+    Problem<Args> expected = At(c).make(bits(k));
     (void)Run(table_.back(), expected, pool);  // cannot fail: it runs on the CPU
     Problem<Args> actual = At(c).make();
     if (const Status status = Run(Row(k), actual, pool); !status.ok())
@@ -107,10 +107,25 @@ class TypedSuite final : public Suite {
       kernel.run(problem.args, ExecFor(kernel, problem, pool));
       return Status::Ok();
     }
-    BK_ASSIGN_OR_RETURN(const GpuProblem gpu,
-                        GpuProblem::Make(*problem.buffers, ScratchFor(kernel, problem.args, pool)));
-    kernel.run(gpu.Moved(problem.args), {.pool = &pool, .scratch = gpu.scratch()});
+    BK_ASSIGN_OR_RETURN(const GpuProblem gpu, OnGpu(kernel, problem, pool));
+    kernel.run(gpu.Moved(problem.args), ExecOn(gpu, pool, nullptr));
     return gpu.Fetch();
+  }
+
+  // The problem uploaded, and what the kernel keeps prepared.
+  static Result<GpuProblem> OnGpu(const Kernel<Args>& kernel, const Problem<Args>& problem,
+                                  ThreadPool& pool) {
+    const std::size_t state = kernel.state != nullptr ? kernel.state(problem.args) : 0;
+    BK_ASSIGN_OR_RETURN(
+        GpuProblem gpu,
+        GpuProblem::Make(*problem.buffers, ScratchFor(kernel, problem.args, pool), state));
+    if (kernel.prepare != nullptr)
+      kernel.prepare(gpu.Moved(problem.args), ExecOn(gpu, pool, nullptr));
+    return gpu;
+  }
+
+  static Exec ExecOn(const GpuProblem& gpu, ThreadPool& pool, void* stream) {
+    return {.pool = &pool, .scratch = gpu.scratch(), .state = gpu.state(), .stream = stream};
   }
 
   static TimeResult TimeOnGpu(const Kernel<Args>& kernel, const Problem<Args>& problem,
@@ -118,15 +133,14 @@ class TypedSuite final : public Suite {
     std::vector<GpuProblem> copies;
     const auto enough = [&] { return RotationIsEnough(copies.size(), problem.bytes); };
     while (copies.empty() || !enough()) {
-      auto copy = GpuProblem::Make(*problem.buffers, ScratchFor(kernel, problem.args, pool));
+      auto copy = OnGpu(kernel, problem, pool);
       if (!copy.ok()) return {.error = copy.status().message()};
       copies.push_back(std::move(*copy));
     }
     return MeasureGpu(
         [&](std::size_t i, void* stream) {
           const GpuProblem& gpu = copies[i % copies.size()];
-          kernel.run(gpu.Moved(problem.args),
-                     {.pool = &pool, .scratch = gpu.scratch(), .stream = stream});
+          kernel.run(gpu.Moved(problem.args), ExecOn(gpu, pool, stream));
         },
         seconds);
   }

@@ -37,5 +37,12 @@ list(APPEND cpu_sources
   route.cc
 )
 list(APPEND gpu_sources
-  mhc.cu
+  cuda/mhc_pack.cu
+  cuda/sm80/mhc.cu
+  gpu/mhc.cu
+)
+list(APPEND sm90_sources
+  mhc_boundary.cu
+  mhc_boundary_cluster.cu
+  mhc_boundary_stream.cu
 )

@@ -1,6 +1,8 @@
-#include "kernels/args/mhc.h"
+#include <fmt/format.h>
 
+#include "kernels/args/mhc.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -11,7 +13,38 @@
 namespace birkhoff::ops {
 namespace {
 
+Refusal RefusesHopper(const MhcBoundaryArgs& a, const Device& device) {
+  if (device.sm != 90)
+    return Refusal(fmt::format("needs compute capability 9.0, {} has {}.{}", device.gpu,
+                               device.sm / 10, device.sm % 10));
+  if (device.multiprocessors < 16)
+    return Refusal(fmt::format("needs 16 multiprocessors, has {}", device.multiprocessors));
+  if (a.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (a.hc != 4 || (a.hidden != 4096 && a.hidden != 5120 && a.hidden != 7168))
+    return Refusal(
+        fmt::format("built for 4 streams of 4096, 5120 or 7168, got {} of {}", a.hc, a.hidden));
+  return {};
+}
+
 constexpr Kernel<MhcBoundaryArgs> kTable[] = {
+    {.name = "cuda/sm90/mhc_boundary",
+     .bits = "mhc bf16x2",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesHopper,
+     .scratch = cuda::sm90::MhcBoundaryScratch,
+     .state = cuda::sm90::MhcBoundaryState,
+     .prepare = cuda::sm90::MhcBoundaryPrepare,
+     .run = cuda::sm90::MhcBoundary},
+    {.name = "cuda/sm80/mhc_boundary",
+     .bits = "mhc bf16x2",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesTensorCores<MhcBoundaryArgs>,
+     .scratch = cuda::sm80::MhcBoundaryScratch,
+     .state = cuda::sm80::MhcBoundaryState,
+     .prepare = cuda::sm80::MhcBoundaryPrepare,
+     .run = cuda::sm80::MhcBoundary},
     {.name = "gpu/mhc_boundary",
      .bits = "mhc f32",
      .source = "own",

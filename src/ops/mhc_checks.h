@@ -6,6 +6,13 @@
 
 namespace birkhoff::ops {
 
+// Refusals of the rows that round fn to two bf16: bf16 streams on a GPU with machine code.
+template <class Args>
+Refusal RefusesTensorCores(const Args& args, const Device& device) {
+  if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  return NeedsBuiltGpu(device);
+}
+
 // Streams [T, hc, H] in f32 or bf16 with hc in {2, 4, 8}. The names of messages begin with `op`.
 Status ExpectStreams(std::string_view op, const ValueType& streams);
 

@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -12,6 +13,15 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcCoeffsArgs> kTable[] = {
+    {.name = "cuda/sm80/mhc_coeffs",
+     .bits = "mhc bf16x2",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesTensorCores<MhcCoeffsArgs>,
+     .scratch = cuda::sm80::MhcCoeffsScratch,
+     .state = cuda::sm80::MhcCoeffsState,
+     .prepare = cuda::sm80::MhcCoeffsPrepare,
+     .run = cuda::sm80::MhcCoeffs},
     {.name = "gpu/mhc_coeffs",
      .bits = "mhc f32",
      .source = "own",

@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -12,6 +13,15 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcHeadArgs> kTable[] = {
+    {.name = "cuda/sm80/mhc_head",
+     .bits = "mhc bf16x2",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesTensorCores<MhcHeadArgs>,
+     .scratch = cuda::sm80::MhcHeadScratch,
+     .state = cuda::sm80::MhcHeadState,
+     .prepare = cuda::sm80::MhcHeadPrepare,
+     .run = cuda::sm80::MhcHead},
     {.name = "gpu/mhc_head",
      .bits = "mhc f32",
      .source = "own",

@@ -25,6 +25,9 @@ class TypedOp final : public Prepared {
                         Select(table, args, *options.device, {options.force}, &op->selection_));
     op->kernel_ = &table[row];
     op->args_ = args;
+    if (op->kernel_->state != nullptr)
+      return Status::Unsupported(std::string(op->kernel_->name) +
+                                 " keeps state, which plans do not hold yet");
     if (op->kernel_->scratch != nullptr)
       op->scratch_bytes_ = op->kernel_->scratch(args, options.threads);
     return std::unique_ptr<Prepared>(std::move(op));

@@ -91,7 +91,12 @@ struct MhcHeadArgs {
 };
 
 // The boundary between two sublayers in one pass: post, coefficients of the next site, collapse,
-// RMSNorm. Equals MhcPost, MhcCoeffs, MhcCollapse and RmsNorm run one after another, bit for bit.
+// RMSNorm. streams_out, pre_out, post_out and comb_out are those of MhcPost and MhcCoeffs bit for
+// bit, in a class of bits.
+//
+// Numerics h = bf16((bf16(v) rs) weight). Strict: rs is that of bf16(v), as in RmsNorm run after
+//          MhcCollapse. Otherwise the class decides: "mhc f32" does the same, "mhc bf16x2" takes v
+//          before its rounding (1e-4 apart in rs, now and then one ulp of h).
 struct MhcBoundaryArgs {
   const void* x = nullptr;             // [T, H] type, output of the last sublayer
   const void* streams = nullptr;       // [T, hc, H] type
@@ -100,6 +105,7 @@ struct MhcBoundaryArgs {
   MhcSite site = {};                   // of the next sublayer
   const float* norm_weight = nullptr;  // [H], or null: h is the collapsed vector
   float norm_eps = 1e-6f;
+  bool strict = false;
   void* streams_out = nullptr;  // [T, hc, H] type; may be streams
   float* pre_out = nullptr;     // [T, hc]
   float* post_out = nullptr;    // [T, hc]; not post

@@ -25,6 +25,22 @@ __device__ inline void ArriveExpect(std::uint32_t barrier, std::uint32_t bytes) 
 }
 
 // Waits until the phase of this parity is complete. Sees what other blocks of the cluster wrote.
+// For what threads of the own block did.
+__device__ inline void WaitBarrierOfBlock(std::uint32_t barrier, std::uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 done, [%0], %1;\n"
+      "@done bra out;\n"
+      "bra again;\n"
+      "out:\n"
+      "}" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+// Also for stores of other blocks of the cluster, which costs an invalidation of L1.
 __device__ inline void WaitBarrier(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(
       "{\n"

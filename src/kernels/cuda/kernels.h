@@ -1,0 +1,46 @@
+// The kernels for NVIDIA's tensor cores, class "mhc bf16x2". They enqueue on Exec::stream and
+// return. Built without nvcc they are never reached: their table rows refuse.
+//
+// fn is read in packed form, made once: rounded to bf16 (hi) and what that left, rounded again
+// (lo), in the order in which fragments are loaded. It stands at the front of Exec::state.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/exec.h"
+#include "base/refusal.h"
+#include "birkhoff/device.h"
+#include "kernels/args/mhc.h"
+
+namespace birkhoff::cuda {
+
+namespace sm80 {
+
+// Any H, hc of 2, 4 or 8, bf16 streams: two launches, sums of slices through scratch.
+void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
+void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);
+void MhcHead(const MhcHeadArgs&, const Exec&);
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
+std::size_t MhcCoeffsScratch(const MhcCoeffsArgs&, int);
+std::size_t MhcHeadScratch(const MhcHeadArgs&, int);
+std::size_t MhcBoundaryState(const MhcBoundaryArgs&);
+std::size_t MhcCoeffsState(const MhcCoeffsArgs&);
+std::size_t MhcHeadState(const MhcHeadArgs&);
+void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&);
+void MhcCoeffsPrepare(const MhcCoeffsArgs&, const Exec&);
+void MhcHeadPrepare(const MhcHeadArgs&, const Exec&);
+
+}  // namespace sm80
+
+namespace sm90 {
+
+// One launch; hc = 4 and H of 4096, 5120 or 7168.
+void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
+std::size_t MhcBoundaryState(const MhcBoundaryArgs&);
+void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&);
+
+}  // namespace sm90
+
+}  // namespace birkhoff::cuda

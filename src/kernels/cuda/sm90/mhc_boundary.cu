@@ -1,0 +1,73 @@
+#include "kernels/cuda/sm90/mhc_boundary.h"
+
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/mhc_pack.h"
+#include "kernels/cuda/sm90/launch.h"
+#include "kernels/cuda/sm90/mhc_boundary_plan.h"
+
+namespace birkhoff::cuda::sm90 {
+namespace {
+
+std::size_t PackedFn(const MhcBoundaryArgs& a) { return PackedBytes(kMixes, kHc, a.hidden); }
+
+int Multiprocessors() {
+  static const int count = [] {
+    int device = 0;
+    int value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
+    return value;
+  }();
+  return count;
+}
+
+}  // namespace
+
+void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
+  if (a.tokens == 0) return;
+  BoundaryArgs b;
+  b.x = static_cast<const std::uint16_t*>(a.x);
+  b.streams = static_cast<const std::uint16_t*>(a.streams);
+  b.post = reinterpret_cast<const float4*>(a.post);
+  b.comb = reinterpret_cast<const float4*>(a.comb);
+  b.fn = static_cast<const char*>(exec.state);
+  b.base = a.site.base;
+  b.scale = a.site.scale;
+  b.norm_weight = a.norm_weight;
+  b.streams_out = static_cast<std::uint16_t*>(a.streams_out);
+  b.pre_out = a.pre_out;
+  b.post_out = a.post_out;
+  b.comb_out = a.comb_out;
+  b.h = static_cast<std::uint16_t*>(a.h);
+  b.partial = static_cast<float*>(exec.scratch);
+  b.arrived = reinterpret_cast<unsigned*>(static_cast<char*>(exec.state) + PackedFn(a));
+  b.tokens = a.tokens;
+  b.constants = {a.hidden, a.site.rms_eps, a.site.pre_eps, a.site.post_mult, a.norm_eps, a.strict};
+  b.sinkhorn_eps = a.site.sinkhorn_eps;
+  b.iterations = a.site.iterations;
+  const auto stream = static_cast<cudaStream_t>(exec.stream);
+  const BoundaryPlan plan =
+      PlanBoundary(a.hidden, a.tokens, Multiprocessors(), MostClusters(a.hidden));
+  if (plan.form == BoundaryForm::kCluster) {
+    EnqueueCluster(b, plan.teams, stream);
+  } else {
+    EnqueueStream(b, plan.teams, stream);
+  }
+}
+
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
+  return static_cast<std::size_t>(a.tokens) * kSlices * kSums * sizeof(float);
+}
+
+std::size_t MhcBoundaryState(const MhcBoundaryArgs& a) {
+  return PackedFn(a) + static_cast<std::size_t>(a.tokens) * sizeof(unsigned);
+}
+
+void MhcBoundaryPrepare(const MhcBoundaryArgs& a, const Exec& exec) {
+  const auto stream = static_cast<cudaStream_t>(exec.stream);
+  PackFn(a.site.fn, kMixes, kHc, a.hidden, exec.state, stream);
+  cudaMemsetAsync(static_cast<char*>(exec.state) + PackedFn(a), 0,
+                  MhcBoundaryState(a) - PackedFn(a), stream);
+}
+
+}  // namespace birkhoff::cuda::sm90

@@ -1,0 +1,171 @@
+// What the two forms of the Hopper boundary share. Both keep the weights of one slice in the shared
+// memory of a block, sixteen blocks together hold all of fn, and tiles of eight tokens stream past.
+// They differ in how the sixteen exchange the sums of a token:
+//
+//   cluster  (few tokens)  through the shared memory of a cluster; X' stays in registers
+//   stream   (many)        through device memory, and X' comes back from L2: more blocks can work
+//                          than clusters of sixteen fit on the chip, at 8 H more bytes from L2
+#pragma once
+
+#include "kernels/args/mhc.h"
+#include "kernels/cuda/mhc_verdict.h"
+#include "kernels/cuda/ptx/async.h"
+#include "kernels/cuda/ptx/cluster.h"
+#include "kernels/cuda/ptx/mbarrier.h"
+
+namespace birkhoff::cuda::sm90 {
+
+struct BoundaryArgs {
+  const std::uint16_t* x = nullptr;
+  const std::uint16_t* streams = nullptr;
+  const float4* post = nullptr;
+  const float4* comb = nullptr;
+  const char* fn = nullptr;  // packed
+  const float* base = nullptr;
+  const float* scale = nullptr;
+  const float* norm_weight = nullptr;  // or null
+  std::uint16_t* streams_out = nullptr;
+  float* pre_out = nullptr;
+  float* post_out = nullptr;
+  float* comb_out = nullptr;
+  std::uint16_t* h = nullptr;
+  float* partial = nullptr;     // stream: [T][slice][kSums]
+  unsigned* arrived = nullptr;  // stream: [T] slices whose sums are there; 0 between launches
+  std::int64_t tokens = 0;
+  VerdictConstants constants = {};
+  float sinkhorn_eps = 0;
+  int iterations = 0;
+};
+
+// The cluster form takes at most so many tokens: a block keeps a list of those it owns and could
+// not finish on the way.
+constexpr std::int64_t kMostClusterTokens = 512;
+
+// Enqueue one boundary. The caller checked H: 4096, 5120 or 7168.
+void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream);
+void EnqueueStream(const BoundaryArgs& a, std::int64_t groups, cudaStream_t stream);
+
+// Clusters of sixteen blocks that fit on the GPU at once; 0 where it has none.
+int MostClusters(std::int64_t hidden);
+
+constexpr int kMostShared = 232448;  // bytes of a block
+constexpr int kHc = 4;
+constexpr int kMixes = kHc * (kHc + 2);
+constexpr int kSums = kPitch<kHc, kMixes>;          // floats of a token and slice
+constexpr int kPieces = kSums / 4;                  // the same in 16 bytes
+constexpr int kCoefficients = kHc * (kHc + 1);      // post and comb of a token
+constexpr int kChunkBytes = 2 * kHc * 3 * 32 * 16;  // of packed fn
+
+#ifdef __CUDACC__
+
+// The sums of a brick, to [8 tokens][kSums] in shared memory.
+__device__ inline void StoreSums(const float (&acc)[3][4], const float (&g)[10], float* to) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int m = 0; m < 3; ++m) {
+    float* row = to + 2 * (lane % 4) * kSums + 8 * m + lane / 4;
+    row[0] = __fadd_rn(acc[m][0], acc[m][2]);
+    row[kSums] = __fadd_rn(acc[m][1], acc[m][3]);
+  }
+  if (HoldsSums(lane)) {
+    auto* own = reinterpret_cast<float4*>(to + lane / 4 * kSums + kMixes);
+    own[0] = {g[0], g[1], g[2], g[3]};
+    own[1] = {g[4], g[5], g[6], g[7]};
+    own[2] = {g[8], g[9], 0, 0};
+  }
+}
+
+// Piece `piece` of a tile's sums, folded over the chunks of the slice from the left.
+template <int kChunks>
+__device__ inline float4 Fold(const float* partial, int piece) {
+  const auto* from = reinterpret_cast<const float4*>(partial) + piece;
+  float4 sum = *from;
+#pragma unroll
+  for (int c = 1; c < kChunks; ++c) {
+    const float4 v = from[c * kTile * kPieces];
+    sum = {__fadd_rn(sum.x, v.x), __fadd_rn(sum.y, v.y), __fadd_rn(sum.z, v.z),
+           __fadd_rn(sum.w, v.w)};
+  }
+  return sum;
+}
+
+// The coefficients of a tile, five pieces of 16 bytes a token: one for each lane and eight again.
+struct TileCoefficients {
+  float4 first;
+  float4 second;
+
+  __device__ TileCoefficients(const BoundaryArgs& a, std::int64_t tile) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    first = Load(a, tile, lane);
+    second = Load(a, tile, 32 + lane);
+  }
+  __device__ void Store(float* to) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    reinterpret_cast<float4*>(to)[lane] = first;
+    if (lane < 8) reinterpret_cast<float4*>(to)[32 + lane] = second;
+  }
+
+ private:
+  static __device__ float4 Load(const BoundaryArgs& a, std::int64_t tile, int piece) {
+    const std::int64_t token = tile * kTile + piece / 5;
+    if (piece >= 5 * kTile || token >= a.tokens) return {};
+    return piece % 5 == 0 ? a.post[token] : a.comb[token * kHc + piece % 5 - 1];
+  }
+};
+
+// Logits on their way from the warps that judge to the one that balances. Numbers are those of the
+// tokens that a block owns, in order.
+struct LogitQueue {
+  static constexpr int kSlots = 16;
+  static constexpr int kFloats = 20;  // sixteen logits, then the number they belong to, plus one
+  static constexpr int kBytes = kSlots * kFloats * 4 + 16;
+
+  float* slots;
+
+  __device__ volatile int* balanced() const {
+    return reinterpret_cast<volatile int*>(slots + kSlots * kFloats);
+  }
+  __device__ volatile int* number(int k) const {
+    return reinterpret_cast<volatile int*>(slots + k % kSlots * kFloats + 16);
+  }
+  // One thread, before anybody else comes.
+  __device__ void Init() const {
+    for (int k = 0; k < kSlots; ++k) *number(k) = 0;
+    *balanced() = 0;
+  }
+  // A warp, with the logit of row `lane` in every lane.
+  __device__ void Push(int k, float logit) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    while (k - *balanced() >= kSlots) {
+    }
+    if (lane >= 2 * kHc && lane < kMixes) slots[k % kSlots * kFloats + lane - 2 * kHc] = logit;
+    __threadfence_block();
+    __syncwarp();
+    if (lane == 0) *number(k) = k + 1;
+  }
+  // A warp computes comb for all `count` tokens of the block, as many at a time as have come, a lane
+  // each. token(k) is the number of a token in the batch.
+  template <class Token>
+  __device__ void Balance(const BoundaryArgs& a, int count, Token token) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    for (int done = 0; done < count;) {
+      int ready;
+      do {
+        const int k = done + lane;
+        ready = __ffs(__ballot_sync(0xffffffffu, lane >= kSlots || *number(k) != k + 1)) - 1;
+      } while (ready == 0);
+      __threadfence_block();
+      const int k = done + lane;
+      if (lane < ready)
+        Sinkhorn<kHc>(slots + k % kSlots * kFloats, a.sinkhorn_eps, a.iterations,
+                      a.comb_out + token(k) * kHc * kHc);
+      __syncwarp();
+      done += ready;
+      if (lane == 0) *balanced() = done;
+    }
+  }
+};
+
+#endif  // __CUDACC__
+
+}  // namespace birkhoff::cuda::sm90

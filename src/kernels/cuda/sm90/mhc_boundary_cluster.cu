@@ -1,0 +1,334 @@
+// The boundary by clusters of sixteen blocks, for few tokens: one tile after another, with one tile
+// of lag between projection and collapse.
+//
+//   brick warps   a chunk each: X' of the tile, its sums; then the collapse of the tile before
+//   folder        sums over the chunks, to the block that owns the token: token i of the cluster's
+//                 n-th tile belongs to rank 2 i + n % 2
+//   judge         sums over the slices, pre and the norm; tells all sixteen
+//   balancer      Sinkhorn, off the path
+#include "kernels/cuda/sm90/launch.h"
+#include "kernels/cuda/sm90/mhc_boundary.h"
+
+namespace birkhoff::cuda::sm90 {
+namespace {
+
+constexpr int kVerdictFloats = 8;                          // pre, norm, whether the row comes later
+constexpr int kMostLate = kMostClusterTokens / kTile / 2;  // tokens of a block, in one cluster
+
+// A token whose norm must be summed column by column, after all tiles.
+struct Late {
+  int token;
+  float pre[kHc];
+};
+
+template <int H>
+struct Shape {
+  static constexpr int kChunks = H / kChunk / kSlices;
+  static constexpr int kThreads = (kChunks + 3) * 32;
+  static constexpr int kFn = kChunks * kChunkBytes;
+  static constexpr int kPartial = kFn;  // two
+  static constexpr int kInbox = kPartial + 2 * kChunks * kTile * kSums * 4;
+  static constexpr int kVerdict = kInbox + kSlices * kSums * 4;                   // two
+  static constexpr int kCoefficient = kVerdict + 2 * kTile * kVerdictFloats * 4;  // two
+  static constexpr int kQueue = kCoefficient + 2 * kTile * kCoefficients * 4;
+  static constexpr int kTotals = kQueue + LogitQueue::kBytes;
+  static constexpr int kLate = kTotals + kSums * 4;
+  static constexpr int kLateCount = kLate + kMostLate * static_cast<int>(sizeof(Late));
+  static constexpr int kBarriers = (kLateCount + 4 + 7) / 8 * 8;
+  static constexpr int kShared = kBarriers + 8 * 8;
+};
+
+struct SyncBlock {
+  __device__ void operator()() const { __syncthreads(); }
+};
+
+struct Columns {
+  uint4 x;
+  uint4 s[kHc];
+};
+
+// Eight columns of a token: at x, and at streams and the same place of the next three.
+template <int H>
+__device__ Columns LoadTile(const std::uint16_t* x, const std::uint16_t* streams, bool alive) {
+  Columns t = {};
+  if (alive) {
+    t.x = __ldg(reinterpret_cast<const uint4*>(x));
+#pragma unroll
+    for (int j = 0; j < kHc; ++j) t.s[j] = __ldg(reinterpret_cast<const uint4*>(streams + j * H));
+  }
+  return t;
+}
+
+template <int H>
+struct Block {
+  using S = Shape<H>;
+  const BoundaryArgs& a;
+  char* shared;
+  int rank;
+  int lane;
+  int warp;
+  std::int64_t first;     // tile
+  std::int64_t clusters;  // tiles from one to the next
+  std::int64_t tiles;
+
+  template <class T>
+  __device__ T* At(int offset) const {
+    return reinterpret_cast<T*>(shared + offset);
+  }
+  // 0 fn is there; 1 sums of all slices; 2, 3 verdicts; 4, 5 coefficients; 6, 7 sums of the chunks.
+  __device__ std::uint32_t Barrier(int i) const {
+    return ptx::SharedAddress(shared + S::kBarriers) + 8 * i;
+  }
+
+  __device__ void Start() const {
+    for (int i = 0; i < 8; ++i) ptx::InitBarrier(Barrier(i), i < 6 ? 1 : S::kChunks);
+    ptx::FenceBarrierInit();
+    LogitQueue{At<float>(S::kQueue)}.Init();
+    *At<int>(S::kLateCount) = 0;
+    ptx::ArriveExpect(Barrier(0), S::kFn);
+    const char* from = a.fn + static_cast<std::int64_t>(rank) * S::kFn;
+    for (int c = 0; c < S::kChunks; ++c)
+      ptx::BulkLoad(ptx::SharedAddress(shared) + c * kChunkBytes, from + c * kChunkBytes,
+                    kChunkBytes, Barrier(0));
+  }
+
+  __device__ void Bricks(const float (&weight)[8], int column) const;
+  __device__ void FoldAndSend() const;
+  __device__ void JudgeOwn(const Affine<kHc, kMixes>& affine) const;
+  __device__ void BalanceOwn() const;
+  __device__ void FinishLate() const;
+};
+
+template <int H>
+__device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
+  const bool normed = a.norm_weight != nullptr;
+  const std::int64_t start = (first * kTile + lane / 4) * H + column;
+  const std::int64_t row_step = clusters * kTile * H;
+  const std::uint16_t* x = a.x + start;
+  const std::uint16_t* streams = a.streams + start * kHc - (kHc - 1) * column;
+  std::uint16_t* out = a.streams_out + start * kHc - (kHc - 1) * column;
+  std::uint16_t* h = a.h + start;
+  std::int64_t left = a.tokens - first * kTile - lane / 4;  // tokens from the own one on
+  Columns next = LoadTile<H>(x, streams, left > 0);
+  ptx::WaitBarrierOfBlock(Barrier(0), 0);
+  const auto* fn = At<const uint4>(warp * kChunkBytes) + lane;
+  uint4 before[kHc];
+  const auto finish = [&](int n, bool alive) {
+    ptx::WaitBarrier(Barrier(2 + (n & 1)), n >> 1 & 1);
+    const float* verdict = At<float>(S::kVerdict) + ((n & 1) * kTile + lane / 4) * kVerdictFloats;
+    const float4 pre = *reinterpret_cast<const float4*>(verdict);
+    const float p[kHc] = {pre.x, pre.y, pre.z, pre.w};
+    if (alive && (verdict[5] == 0 || !normed))
+      *reinterpret_cast<uint4*>(h) = Collapse<kHc>(before, p, verdict[4], weight, normed);
+    h += row_step;
+  };
+  int n = 0;
+  for (std::int64_t tile = first; tile < tiles; tile += clusters, ++n) {
+    const int slot = n & 1;
+    uint4 mixed[kHc];
+    ptx::WaitBarrierOfBlock(Barrier(4 + slot), n >> 1 & 1);
+    Mix<kHc>(next.x, next.s, At<float>(S::kCoefficient) + (slot * kTile + lane / 4) * kCoefficients,
+             mixed);
+    x += row_step;
+    streams += kHc * row_step;
+    const bool alive = left > 0;
+    left -= clusters * kTile;
+    next = LoadTile<H>(x, streams, left > 0);
+    if (alive) {
+#pragma unroll
+      for (int j = 0; j < kHc; ++j) *reinterpret_cast<uint4*>(out + j * H) = mixed[j];
+    }
+    out += kHc * row_step;
+    float acc[3][4], g[10];
+    Project<kHc, 3>(fn, mixed, acc);
+    Gram<kHc>(mixed, lane, g);
+    StoreSums(acc, g, At<float>(S::kPartial) + (slot * S::kChunks + warp) * kTile * kSums);
+    __syncwarp();
+    if (lane == 0) ptx::Arrive(Barrier(6 + slot));
+    if (n > 0) finish(n - 1, true);
+#pragma unroll
+    for (int j = 0; j < kHc; ++j) before[j] = mixed[j];
+  }
+  if (n > 0) finish(n - 1, left + clusters * kTile > 0);
+}
+
+template <int H>
+__device__ void Block<H>::FoldAndSend() const {
+  const auto keep = [&](const TileCoefficients& c, int slot) {
+    c.Store(At<float>(S::kCoefficient) + slot * kTile * kCoefficients);
+    __syncwarp();
+    if (lane == 0) ptx::Arrive(Barrier(4 + slot));
+  };
+  for (int n = 0; n < 2; ++n) keep(TileCoefficients(a, first + n * clusters), n);
+  int n = 0;
+  for (std::int64_t tile = first; tile < tiles; tile += clusters, ++n) {
+    const int slot = n & 1;
+    const TileCoefficients ahead(a, tile + 2 * clusters);
+    ptx::WaitBarrierOfBlock(Barrier(6 + slot), n >> 1 & 1);
+    if (lane == 0) ptx::ArriveExpect(Barrier(2 + slot), kTile * kVerdictFloats * 4);
+    __syncwarp();
+    const float* partial = At<float>(S::kPartial) + slot * S::kChunks * kTile * kSums;
+    const std::uint32_t inbox = ptx::SharedAddress(shared + S::kInbox) + rank * kSums * 4;
+#pragma unroll
+    for (int piece = lane; piece < kTile * kPieces; piece += 32) {
+      const float4 sum = Fold<S::kChunks>(partial, piece);
+      const int owner = 2 * (piece / kPieces) + slot;
+      ptx::StoreAsync(ptx::RemoteAddress(inbox + piece % kPieces * 16, owner),
+                      {__float_as_uint(sum.x), __float_as_uint(sum.y), __float_as_uint(sum.z),
+                       __float_as_uint(sum.w)},
+                      ptx::RemoteAddress(Barrier(1), owner));
+    }
+    keep(ahead, slot);
+  }
+}
+
+template <int H>
+__device__ void Block<H>::JudgeOwn(const Affine<kHc, kMixes>& affine) const {
+  const LogitQueue queue{At<float>(S::kQueue)};
+  const float* inbox = At<float>(S::kInbox);
+  int own = 0;
+  int n = 0;
+  for (std::int64_t tile = first; tile < tiles; tile += clusters, ++n) {
+    if ((rank & 1) != (n & 1)) continue;
+    if (lane == 0) ptx::ArriveExpect(Barrier(1), kSlices * kSums * 4);
+    __syncwarp();
+    ptx::WaitBarrier(Barrier(1), own & 1);
+    const auto v = Judge<kHc, kMixes>(
+        a.constants, affine, [&](int slice, int i) { return inbox[slice * kSums + i]; },
+        At<float>(S::kTotals));
+    if (lane < kSlices) {
+      const int slot = (n & 1) * kTile + rank / 2;
+      const std::uint32_t to = ptx::RemoteAddress(
+          ptx::SharedAddress(shared + S::kVerdict) + slot * kVerdictFloats * 4, lane);
+      const std::uint32_t signal = ptx::RemoteAddress(Barrier(2 + (n & 1)), lane);
+      ptx::StoreAsync(to,
+                      {__float_as_uint(v.pre[0]), __float_as_uint(v.pre[1]),
+                       __float_as_uint(v.pre[2]), __float_as_uint(v.pre[3])},
+                      signal);
+      ptx::StoreAsync(to + 16,
+                      {__float_as_uint(v.norm), __float_as_uint(v.direct ? 1.0f : 0.0f), 0, 0},
+                      signal);
+    }
+    const std::int64_t token = tile * kTile + rank / 2;
+    if (token < a.tokens) {
+      if (lane < kHc) a.pre_out[token * kHc + lane] = v.gate;
+      if (lane >= kHc && lane < 2 * kHc) a.post_out[token * kHc + lane - kHc] = v.gate;
+      if (v.direct && lane == 0) {
+        int& late = *At<int>(S::kLateCount);
+        At<Late>(S::kLate)[late++] = {static_cast<int>(token),
+                                      {v.pre[0], v.pre[1], v.pre[2], v.pre[3]}};
+      }
+    }
+    if (token < a.tokens) queue.Push(own, v.logit[0]);
+    ++own;
+  }
+}
+
+template <int H>
+__device__ void Block<H>::BalanceOwn() const {
+  const std::int64_t step = clusters * kTile;
+  const std::int64_t token = (first + (rank & 1) * clusters) * kTile + rank / 2;
+  const std::int64_t count = token < a.tokens ? (a.tokens - token - 1) / (2 * step) + 1 : 0;
+  LogitQueue{At<float>(S::kQueue)}.Balance(a, static_cast<int>(count),
+                                           [&](int k) { return token + 2 * k * step; });
+}
+
+// After a barrier of the cluster, so that X' is there; where fn was there is room now.
+template <int H>
+__device__ void Block<H>::FinishLate() const {
+  const int late = a.norm_weight != nullptr ? *At<int>(S::kLateCount) : 0;
+  const Team<SyncBlock> team = {static_cast<int>(threadIdx.x), S::kThreads, {}};
+  for (int i = 0; i < late; ++i) {
+    const Late& row = At<Late>(S::kLate)[i];
+    const std::uint16_t* streams = a.streams_out + static_cast<std::int64_t>(row.token) * kHc * H;
+    const float scale = DirectNorm<kHc>(team, streams, row.pre, a.constants, At<float>(0));
+    CollapseRow<kHc>(team, streams, row.pre, scale, a.norm_weight, H,
+                     a.h + static_cast<std::int64_t>(row.token) * H);
+    __syncthreads();  // the next row writes where this one's scale stands
+  }
+}
+
+template <int H>
+__global__ void __launch_bounds__(Shape<H>::kThreads, 1)
+    Boundary(const __grid_constant__ BoundaryArgs a) {
+  using S = Shape<H>;
+  static_assert(S::kShared <= kMostShared);
+  extern __shared__ __align__(128) char shared[];
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const Block<H> block = {a,
+                          shared,
+                          static_cast<int>(ptx::ClusterRank()),
+                          lane,
+                          warp,
+                          ptx::ClusterId(),
+                          ptx::ClusterCount(),
+                          (a.tokens + kTile - 1) / kTile};
+  if (threadIdx.x == 0) block.Start();
+  // Parameters may be read before the launch before this one ends.
+  const int column = (block.rank * S::kChunks + warp) * kChunk + 8 * (lane % 4);
+  float weight[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    weight[i] =
+        warp < S::kChunks && a.norm_weight != nullptr ? __ldg(a.norm_weight + column + i) : 0;
+  const Affine<kHc, kMixes> affine(a.scale, a.base, lane);
+  ptx::ClusterSync();
+  ptx::WaitForPrevious();
+  ptx::ReleaseNext();
+  if (warp < S::kChunks) {
+    block.Bricks(weight, column);
+  } else if (warp == S::kChunks) {
+    block.FoldAndSend();
+  } else if (warp == S::kChunks + 1) {
+    block.JudgeOwn(affine);
+  } else {
+    block.BalanceOwn();
+  }
+  __syncwarp();
+  ptx::ClusterSync();  // nobody leaves while another may still write to it
+  block.FinishLate();
+}
+
+template <int H>
+Launch LaunchOf(std::int64_t clusters, cudaStream_t stream) {
+  Launch launch(static_cast<unsigned>(kSlices * clusters), Shape<H>::kThreads, Shape<H>::kShared,
+                stream);
+  launch.Clusters(kSlices);
+  return launch;
+}
+
+// Once per H: more shared memory and larger clusters than a kernel has by default.
+template <int H>
+int Allow() {
+  static const int clusters = [] {
+    AllowShared(Boundary<H>, Shape<H>::kShared);
+    cudaFuncSetAttribute(Boundary<H>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    Launch launch = LaunchOf<H>(1, nullptr);
+    int most = 0;
+    if (cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config()) != cudaSuccess) {
+      cudaGetLastError();
+      return 0;
+    }
+    return most;
+  }();
+  return clusters;
+}
+
+}  // namespace
+
+int MostClusters(std::int64_t hidden) {
+  int clusters = 0;
+  WithHidden(hidden, [&]<int H>() { clusters = Allow<H>(); });
+  return clusters;
+}
+
+void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream) {
+  WithHidden(a.constants.hidden, [&]<int H>() {
+    Launch launch = LaunchOf<H>(clusters, stream);
+    launch.AfterPrevious();
+    launch.Enqueue(Boundary<H>, a);
+  });
+}
+
+}  // namespace birkhoff::cuda::sm90
