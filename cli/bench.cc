@@ -66,7 +66,8 @@ Result<Exit> BenchOps(OpsFlags flags) {
   options.device = HostDevice();
   options.device.isa = std::min(options.device.isa, MaxIsa(flags.isa));
   if (options.threads == 0) options.threads = options.device.cpus;
-  Table table({"op", "kernel", "case", ">us", ">p25-p75", ">GB/s", ">GFLOP/s", ">% of memory"});
+  Table table({"op", "kernel", "case", ">us", ">p25-p75", ">GB/s", ">GFLOP/s", ">% of memory",
+               ">floor us", ">peer us", ">times"});
   std::map<std::string, double> ceilings;
   const auto report = [&](const harness::OpTiming& o) {
     const harness::TimeResult& t = o.time;
@@ -84,14 +85,28 @@ Result<Exit> BenchOps(OpsFlags flags) {
                    {"us_p75", JsonFigure(t.us_p75)},
                    {"gbs", JsonFigure(gb_per_s)},
                    {"gflops", JsonFigure(gflops)},
-                   {"pct_bandwidth", JsonFigure(percent)},
-                   {"bandwidth_gbs", JsonFigure(o.ceiling_gb_per_s)}};
+                   {"floor_us", JsonFigure(o.floor_us())}};
+      for (const auto& [name, extent] : o.dims) json[name] = extent;
+      if (o.kind == DeviceKind::kGpu) {
+        json["pct_copy"] = JsonFigure(percent);
+        json["copy_gbs"] = JsonFigure(o.ceiling_gb_per_s);
+        json["launches"] = JsonFigure(t.launches);
+      } else {
+        json["pct_bandwidth"] = JsonFigure(percent);
+        json["bandwidth_gbs"] = JsonFigure(o.ceiling_gb_per_s);
+      }
+      if (o.peer) {
+        json["peer"] = o.peer->name;
+        json["peer_us"] = JsonFigure(o.peer->us);
+      }
       json.update(Machine(options.device.isa, options.threads));
       return PrintJson(json);
     }
     table.Row({o.op, o.kernel, o.case_name, fmt::format("{:.1f}", t.us),
                fmt::format("{:.1f}-{:.1f}", t.us_p25, t.us_p75), fmt::format("{:.1f}", gb_per_s),
-               fmt::format("{:.1f}", gflops), fmt::format("{:.0f}", percent)});
+               fmt::format("{:.1f}", gflops), fmt::format("{:.0f}", percent),
+               fmt::format("{:.1f}", o.floor_us()), o.peer ? fmt::format("{:.1f}", o.peer->us) : "",
+               o.peer ? fmt::format("{:.2f}", o.peer->us / t.us) : ""});
   };
   BK_RETURN_IF_ERROR(harness::BenchOps(options, report));
   if (!flags.json) {

@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "birkhoff/bandwidth.h"
+#include "harness/peers.h"
 #include "harness/verify.h"
 #include "tensor/gpu.h"
 
@@ -45,20 +46,30 @@ Status BenchOps(const BenchOpsOptions& options,
   bool any = false;
   for (const std::unique_ptr<Suite>& suite : AllSuites()) {
     if (!Matches(suite->op(), options.op)) continue;
-    for (int c = 0; c < suite->cases(); ++c) {
+    for (int c = 0; c < suite->bench_cases(); ++c) {
       if (!suite->is_bench(c) || !Matches(suite->case_name(c), options.case_name)) continue;
       for (int k = 0; k < suite->kernels(); ++k) {
         if (!Matches(suite->kernel_name(k), options.kernel)) continue;
+        if (c >= suite->cases() && suite->device(k) != DeviceKind::kGpu) continue;
         if (suite->Refuses(c, k, options.device)) continue;
         any = true;
         const TimeResult time = suite->Time(c, k, pool, options.seconds);
         if (!time.error.empty()) return Status::Internal(time.error);
         const DeviceKind kind = suite->device(k);
         BK_ASSIGN_OR_RETURN(const double ceiling, ceilings.GbPerSecond(kind));
-        on_timing({std::string(suite->op()), std::string(suite->kernel_name(k)),
-                   suite->case_name(c), time,
-                   kind == DeviceKind::kCpu ? options.device.cpu : FirstGpu().device->gpu,
-                   ceiling});
+        OpTiming timing = {.op = std::string(suite->op()),
+                           .kernel = std::string(suite->kernel_name(k)),
+                           .case_name = suite->case_name(c),
+                           .time = time,
+                           .dims = suite->dims(c),
+                           .kind = kind,
+                           .device = options.device.cpu,
+                           .ceiling_gb_per_s = ceiling};
+        if (kind == DeviceKind::kGpu) {
+          timing.device = FirstGpu().device->gpu;
+          timing.peer = BestPeer(suite->op(), timing.device, suite->dims(c));
+        }
+        on_timing(timing);
       }
     }
   }

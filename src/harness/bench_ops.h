@@ -2,10 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "birkhoff/device.h"
 #include "birkhoff/status.h"
+#include "harness/peers.h"
 #include "harness/suite.h"
 
 namespace birkhoff::harness {
@@ -24,10 +28,16 @@ struct OpTiming {
   std::string kernel = {};
   std::string case_name = {};
   TimeResult time = {};
+  std::vector<std::pair<std::string, std::int64_t>> dims = {};
+  DeviceKind kind = DeviceKind::kCpu;
   // What the kernel runs on, and what its memory reaches: read bandwidth of a CPU with the threads
   // of this run, copy bandwidth of a GPU.
   std::string device = {};
   double ceiling_gb_per_s = 0;
+  std::optional<Peer> peer = {};  // the best of other systems on such a device
+
+  // What the bytes that must move take at the ceiling.
+  double floor_us() const { return time.bytes / ceiling_gb_per_s / 1e3; }
 };
 
 // Tells on_timing of every kernel that does not refuse, in the order of ops, cases and kernels.

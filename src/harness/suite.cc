@@ -191,27 +191,29 @@ bool RotationIsEnough(std::size_t copies, double bytes) {
 }
 
 TimeResult MeasureGpu(FunctionRef<void(std::size_t i, void* stream)> run, double seconds) {
-  constexpr std::size_t kLaunches = 64;
+  constexpr int kLeast = 40;
+  constexpr int kMost = 256;
   constexpr int kReplays = 21;
   TimeResult result;
-  const auto replay = [&](std::size_t launches, int replays) {
+  const auto replay = [&](std::size_t runs, int replays) {
     return TimeGraph(
         [&](void* stream) {
-          for (std::size_t i = 0; i < launches; ++i) run(i, stream);
+          for (std::size_t i = 0; i < runs; ++i) run(i, stream);
         },
         replays);
   };
   // Fewer launches of what takes long, but never one alone: that would time the start of a graph.
   auto once = replay(2, 1);
   if (!once.ok()) return {.error = once.status().message()};
-  const double us_each = std::max(once->front() / 2, 0.1);  // events tick every half microsecond
+  const double us_each = std::max(once->us.front() / 2, 0.1);  // events tick every half microsecond
   const double fit = seconds * 1e6 / kReplays / us_each;
-  const auto launches = static_cast<std::size_t>(std::clamp(fit, 4.0, double{kLaunches}));
-  auto us = replay(launches, kReplays);
-  if (!us.ok()) return {.error = us.status().message()};
-  for (double& t : *us) t /= static_cast<double>(launches);
-  std::sort(us->begin(), us->end());
-  SetQuartiles(*us, result);
+  const auto runs = static_cast<std::size_t>(std::clamp(fit, double{kLeast}, double{kMost}));
+  auto times = replay(runs, kReplays);
+  if (!times.ok()) return {.error = times.status().message()};
+  for (double& t : times->us) t /= static_cast<double>(runs);
+  std::sort(times->us.begin(), times->us.end());
+  SetQuartiles(times->us, result);
+  result.launches = static_cast<double>(times->launches) / static_cast<double>(runs);
   return result;
 }
 

@@ -97,6 +97,16 @@ struct Case {
   std::string name = {};  // "M=17 N=96 K=160 fp8 bf16": what fails is rerun by this name
   Maker<Args> make = {};
   bool bench = false;  // also a benchmark case
+  // Extents by the names of the field, for reports: {"H", 4096}, {"T", 1}.
+  std::vector<std::pair<std::string, std::int64_t>> dims = {};
+};
+
+// Benchmarks of GPU rows, with cases that would take a CPU too long.
+template <class Args>
+struct GpuBench {
+  std::vector<Case<Args>> cases = {};
+  // Makes a problem read what the one before it wrote, as in a model; null: each has its own data.
+  void (*link)(const Args& before, Args& next) = nullptr;
 };
 
 struct CheckResult {
@@ -112,6 +122,7 @@ struct TimeResult {
   double us_p75 = 0;
   double bytes = 0;
   double flops = 0;
+  double launches = 0;     // of one run, on a GPU
   std::string error = {};  // of the GPU; then the times mean nothing
 };
 
@@ -121,8 +132,11 @@ class Suite {
   virtual ~Suite() = default;
   virtual std::string_view op() const = 0;
   virtual int cases() const = 0;
+  // Cases from cases() up to this are benchmarks of GPU rows alone.
+  virtual int bench_cases() const = 0;
   virtual const std::string& case_name(int c) const = 0;
   virtual bool is_bench(int c) const = 0;
+  virtual const std::vector<std::pair<std::string, std::int64_t>>& dims(int c) const = 0;
   virtual int kernels() const = 0;
   virtual std::string_view kernel_name(int k) const = 0;
   virtual std::string_view bits(int k) const = 0;

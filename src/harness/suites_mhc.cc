@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 #include "harness/mhc_bounds.h"
@@ -43,17 +44,30 @@ constexpr MhcShape kShapes[] = {
     {200, 4, 5120, kBF16, 20, false},
 };
 
+// Benchmarks on a GPU, at the widths of the released models.
+constexpr std::int64_t kBenchWidths[] = {4096, 5120, 7168};
+constexpr std::int64_t kBenchTokens[] = {1,   2,   4,   8,   16,  17,   32,   33,   64,   65,   96,
+                                         128, 192, 256, 320, 512, 1024, 2048, 4096, 8192, 16384};
+
 template <class Args>
 std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args>> table,
-                                Problem<Args> (*make)(const MhcShape&, MhcArithmetic)) {
+                                Problem<Args> (*make)(const MhcShape&, MhcArithmetic),
+                                void (*link)(const Args& before, Args& next) = nullptr) {
+  const auto to_case = [make](const MhcShape& s) {
+    return Case<Args>{fmt::format("T={} hc={} H={} {} iterations={}", s.tokens, s.hc, s.hidden,
+                                  Short(s.type), s.iterations),
+                      [make, s](std::string_view bits) { return make(s, MhcArithmetic::Of(bits)); },
+                      s.bench,
+                      {{"H", s.hidden}, {"T", s.tokens}}};
+  };
   std::vector<Case<Args>> cases;
-  for (const MhcShape& s : kShapes) {
-    cases.push_back({fmt::format("T={} hc={} H={} {} iterations={}", s.tokens, s.hc, s.hidden,
-                                 Short(s.type), s.iterations),
-                     [make, s](std::string_view bits) { return make(s, MhcArithmetic::Of(bits)); },
-                     s.bench});
+  for (const MhcShape& s : kShapes) cases.push_back(to_case(s));
+  GpuBench<Args> bench = {.link = link};
+  for (const std::int64_t hidden : kBenchWidths) {
+    for (const std::int64_t tokens : kBenchTokens)
+      bench.cases.push_back(to_case({tokens, 4, hidden, kBF16, 20, true}));
   }
-  return MakeSuite(op, table, std::move(cases));
+  return MakeSuite(op, table, std::move(cases), std::move(bench));
 }
 
 // Streams of different size, so that a mean over one of them is not the mean over all.
@@ -221,7 +235,8 @@ Problem<MhcHeadArgs> MakeHead(const MhcShape& s, MhcArithmetic arithmetic) {
 // kernel round the same value, X' is equal, and what follows can be held to its own bounds.
 void* Dyadic(Buffers& buffers, std::int64_t count, DType type, double step, std::int64_t below) {
   void* data = buffers.Bytes(ByteSize(type, count));
-  for (std::int64_t i = 0; i < count; ++i) {
+  constexpr std::int64_t kPeriod = 1000003;  // a prime, so that no two rows are the same
+  for (std::int64_t i = 0; i < std::min(count, kPeriod); ++i) {
     const auto n = static_cast<std::int64_t>(buffers.Next() % static_cast<std::uint64_t>(below));
     const auto middle = below / 2;
     const auto value = static_cast<float>(step * static_cast<double>(n - middle));
@@ -231,6 +246,10 @@ void* Dyadic(Buffers& buffers, std::int64_t count, DType type, double step, std:
       static_cast<bf16*>(data)[i] = bf16(value);
     }
   }
+  auto* bytes = static_cast<std::byte*>(data);
+  for (std::int64_t done = kPeriod; done < count; done += std::min(done, count - done))
+    std::memcpy(bytes + ByteSize(type, done), bytes,
+                static_cast<std::size_t>(ByteSize(type, std::min(done, count - done))));
   return data;
 }
 
@@ -316,10 +335,16 @@ Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s, MhcArithmetic arithmeti
   return p;
 }
 
+void ChainBoundaries(const MhcBoundaryArgs& before, MhcBoundaryArgs& next) {
+  next.streams = before.streams_out;
+  next.post = before.post_out;
+  next.comb = before.comb_out;
+}
+
 }  // namespace
 
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to) {
-  to.push_back(MhcSuite("mhc_boundary", ops::MhcBoundaryKernels(), MakeBoundary));
+  to.push_back(MhcSuite("mhc_boundary", ops::MhcBoundaryKernels(), MakeBoundary, ChainBoundaries));
   to.push_back(MhcSuite("mhc_coeffs", ops::MhcCoeffsKernels(), MakeCoeffs));
   to.push_back(MhcSuite("mhc_collapse", ops::MhcCollapseKernels(), MakeCollapse));
   to.push_back(MhcSuite("mhc_head", ops::MhcHeadKernels(), MakeHead));

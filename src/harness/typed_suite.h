@@ -36,13 +36,19 @@ class TypedSuite final : public Suite {
  public:
   // The last row of the table is the definition.
   TypedSuite(std::string_view op, std::span<const Kernel<Args>> table,
-             std::vector<Case<Args>> cases)
-      : op_(op), table_(table), cases_(std::move(cases)) {}
+             std::vector<Case<Args>> cases, GpuBench<Args> gpu_bench)
+      : op_(op), table_(table), cases_(std::move(cases)), gpu_bench_(std::move(gpu_bench)) {}
 
   std::string_view op() const override { return op_; }
   int cases() const override { return static_cast<int>(cases_.size()); }
+  int bench_cases() const override {
+    return static_cast<int>(cases_.size() + gpu_bench_.cases.size());
+  }
   const std::string& case_name(int c) const override { return At(c).name; }
-  bool is_bench(int c) const override { return At(c).bench; }
+  bool is_bench(int c) const override { return c >= cases() || At(c).bench; }
+  const std::vector<std::pair<std::string, std::int64_t>>& dims(int c) const override {
+    return At(c).dims;
+  }
   int kernels() const override { return static_cast<int>(table_.size()); }
   std::string_view kernel_name(int k) const override { return Row(k).name; }
   std::string_view bits(int k) const override { return Row(k).bits; }
@@ -90,7 +96,10 @@ class TypedSuite final : public Suite {
   }
 
  private:
-  const Case<Args>& At(int c) const { return cases_[static_cast<std::size_t>(c)]; }
+  const Case<Args>& At(int c) const {
+    const auto i = static_cast<std::size_t>(c);
+    return i < cases_.size() ? cases_[i] : gpu_bench_.cases[i - cases_.size()];
+  }
   const Kernel<Args>& Row(int k) const { return table_[static_cast<std::size_t>(k)]; }
 
   static std::size_t ScratchFor(const Kernel<Args>& kernel, const Args& args, ThreadPool& pool) {
@@ -128,11 +137,11 @@ class TypedSuite final : public Suite {
     return {.pool = &pool, .scratch = gpu.scratch(), .state = gpu.state(), .stream = stream};
   }
 
-  static TimeResult TimeOnGpu(const Kernel<Args>& kernel, const Problem<Args>& problem,
-                              ThreadPool& pool, double seconds) {
+  TimeResult TimeOnGpu(const Kernel<Args>& kernel, const Problem<Args>& problem, ThreadPool& pool,
+                       double seconds) const {
     std::vector<GpuProblem> copies;
     const auto enough = [&] { return RotationIsEnough(copies.size(), problem.bytes); };
-    while (copies.empty() || !enough()) {
+    while (copies.size() < 2 || !enough()) {
       auto copy = OnGpu(kernel, problem, pool);
       if (!copy.ok()) return {.error = copy.status().message()};
       copies.push_back(std::move(*copy));
@@ -140,7 +149,12 @@ class TypedSuite final : public Suite {
     return MeasureGpu(
         [&](std::size_t i, void* stream) {
           const GpuProblem& gpu = copies[i % copies.size()];
-          kernel.run(gpu.Moved(problem.args), ExecOn(gpu, pool, stream));
+          Args args = gpu.Moved(problem.args);
+          if (gpu_bench_.link != nullptr) {
+            const GpuProblem& before = copies[(i + copies.size() - 1) % copies.size()];
+            gpu_bench_.link(before.Moved(problem.args), args);
+          }
+          kernel.run(args, ExecOn(gpu, pool, stream));
         },
         seconds);
   }
@@ -148,12 +162,13 @@ class TypedSuite final : public Suite {
   std::string_view op_ = {};
   std::span<const Kernel<Args>> table_ = {};
   std::vector<Case<Args>> cases_ = {};
+  GpuBench<Args> gpu_bench_ = {};
 };
 
 template <class Args>
 std::unique_ptr<Suite> MakeSuite(std::string_view op, std::span<const Kernel<Args>> table,
-                                 std::vector<Case<Args>> cases) {
-  return std::make_unique<TypedSuite<Args>>(op, table, std::move(cases));
+                                 std::vector<Case<Args>> cases, GpuBench<Args> gpu_bench = {}) {
+  return std::make_unique<TypedSuite<Args>>(op, table, std::move(cases), std::move(gpu_bench));
 }
 
 }  // namespace birkhoff::harness

@@ -37,9 +37,14 @@ Status CopyFromGpu(const std::byte* from, std::span<std::byte> to);
 // Waits until everything enqueued is done. The first error since the last call, also of a launch.
 Status GpuWait();
 
-// Microseconds of each of `replays` replays of what `enqueue` puts on the stream it is given,
-// captured once as a graph.
-Result<std::vector<double>> TimeGraph(FunctionRef<void(void* stream)> enqueue, int replays);
+struct GraphTimes {
+  std::vector<double> us = {};  // of each replay
+  std::size_t launches = 0;     // nodes of the graph
+};
+
+// Times of `replays` replays of what `enqueue` puts on the stream it is given, captured once as a
+// graph.
+Result<GraphTimes> TimeGraph(FunctionRef<void(void* stream)> enqueue, int replays);
 
 // Bytes per second, read plus written, of copying a gigabyte within the GPU's memory.
 Result<double> GpuCopyBandwidth();

@@ -16,7 +16,7 @@ Result<GpuMemory> GpuMemory::Make(std::size_t) { return Absent(); }
 Status CopyToGpu(std::span<const std::byte>, std::byte*) { return Absent(); }
 Status CopyFromGpu(const std::byte*, std::span<std::byte>) { return Absent(); }
 Status GpuWait() { return Absent(); }
-Result<std::vector<double>> TimeGraph(FunctionRef<void(void*)>, int) { return Absent(); }
+Result<GraphTimes> TimeGraph(FunctionRef<void(void*)>, int) { return Absent(); }
 Result<double> GpuCopyBandwidth() { return Absent(); }
 
 }  // namespace birkhoff

@@ -109,7 +109,7 @@ Status GpuWait() {
   return Status::Ok();
 }
 
-Result<std::vector<double>> TimeGraph(FunctionRef<void(void* stream)> enqueue, int replays) {
+Result<GraphTimes> TimeGraph(FunctionRef<void(void* stream)> enqueue, int replays) {
   BK_RETURN_IF_ERROR(NeedGpu());
   cudaStream_t stream = nullptr;
   BK_RETURN_IF_CUDA_FAILS(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
@@ -125,8 +125,12 @@ Result<std::vector<double>> TimeGraph(FunctionRef<void(void* stream)> enqueue, i
   cudaGraphExec_t exec = nullptr;
   BK_RETURN_IF_CUDA_FAILS(cudaGraphInstantiate(&exec, graph, 0));
   const Owned<cudaGraphExec_t> exec_owner(exec);
-  return TimeOnStream(
-      stream, [&] { return cudaGraphLaunch(exec, stream); }, replays);
+  GraphTimes times;
+  BK_RETURN_IF_CUDA_FAILS(cudaGraphGetNodes(graph, nullptr, &times.launches));
+  BK_ASSIGN_OR_RETURN(times.us,
+                      TimeOnStream(
+                          stream, [&] { return cudaGraphLaunch(exec, stream); }, replays));
+  return times;
 }
 
 Result<double> GpuCopyBandwidth() {

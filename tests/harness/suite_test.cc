@@ -61,11 +61,13 @@ Problem<CopyArgs> MakeWithNan() {
 }
 
 const Suite& CopySuite() {
-  static const std::unique_ptr<Suite> suite =
-      MakeSuite<CopyArgs>("copy", kTable,
-                          {{"exact", [] { return Make(0); }},
-                           {"bounded", [] { return Make(1.1e-3); }},
-                           {"nan", MakeWithNan}});
+  static const std::unique_ptr<Suite> suite = [] {
+    std::vector<Case<CopyArgs>> cases;
+    cases.push_back({.name = "exact", .make = [] { return Make(0); }});
+    cases.push_back({.name = "bounded", .make = [] { return Make(1.1e-3); }});
+    cases.push_back({.name = "nan", .make = MakeWithNan});
+    return MakeSuite<CopyArgs>("copy", kTable, std::move(cases));
+  }();
   return *suite;
 }
 
