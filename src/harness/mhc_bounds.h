@@ -94,8 +94,8 @@ class MhcBounds {
   // rs: the chain of squares (per stream), the same seven levels and log2(hc) of streams, the mean
   // and its eps; all terms are positive, and the root halves what they cost; root and reciprocal
   // cost one u each. z: two products and a sum.
-  // Split: what two bf16 leave of fn is 2^-17 of it; tensor cores truncate, so that each of up to 48
-  // sums in a row costs 2^-23.
+  // Split: what two bf16 leave of fn is 2^-17 of it; tensor cores truncate, so that each of up to
+  // 48 sums in a row costs 2^-23.
   Logit LogitAt(std::int64_t token, std::int64_t row, double scale) const {
     const std::int64_t k = hc_ * hidden_;
     double dot = 0;

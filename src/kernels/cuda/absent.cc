@@ -29,6 +29,8 @@ void MhcBoundary(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&) { std::abort(); }
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
+BoundaryPlan PlanMhcBoundary(std::int64_t, std::int64_t) { std::abort(); }
+void MhcBoundaryAs(const BoundaryPlan&, const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 
 }  // namespace sm90
 

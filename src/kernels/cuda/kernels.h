@@ -6,12 +6,10 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 
 #include "base/exec.h"
-#include "base/refusal.h"
-#include "birkhoff/device.h"
 #include "kernels/args/mhc.h"
+#include "kernels/cuda/sm90/mhc_boundary_plan.h"
 
 namespace birkhoff::cuda {
 
@@ -40,6 +38,10 @@ void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&);
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&);
+
+// The launch that MhcBoundary() makes, and MhcBoundary() with another one: the bits stay.
+BoundaryPlan PlanMhcBoundary(std::int64_t hidden, std::int64_t tokens);
+void MhcBoundaryAs(const BoundaryPlan&, const MhcBoundaryArgs&, const Exec&);
 
 }  // namespace sm90
 

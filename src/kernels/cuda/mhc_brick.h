@@ -28,6 +28,7 @@ __device__ inline unsigned Pack(float low, float high) {
   return w;
 }
 __device__ inline const unsigned& Word(const uint4& v, int i) { return (&v.x)[i]; }
+__device__ inline unsigned& Word(uint4& v, int i) { return (&v.x)[i]; }
 
 // X'_m = post_m x + sum_j comb[j, m] X_j, rounded. coefficients: post, then the rows of comb;
 // aligned to 16 bytes for hc >= 4, to 8 for hc = 2.
@@ -41,11 +42,11 @@ __device__ inline void Mix(const uint4& x, const uint4 (&streams)[hc], const flo
   for (int i = 0; i < hc * (hc + 1) / kWide; ++i)
     c[i] = reinterpret_cast<const Vector*>(coefficients)[i];
   const auto at = [&](int i) { return (&c[i / kWide].x)[i % kWide]; };
+  // Word by word, so that few values are wide at a time.
 #pragma unroll
-  for (int m = 0; m < hc; ++m) {
-    unsigned w[4];
+  for (int i = 0; i < 4; ++i) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+    for (int m = 0; m < hc; ++m) {
       float low = __fmul_rn(at(m), Low(Word(x, i)));
       float high = __fmul_rn(at(m), High(Word(x, i)));
 #pragma unroll
@@ -53,14 +54,14 @@ __device__ inline void Mix(const uint4& x, const uint4 (&streams)[hc], const flo
         low = __fmaf_rn(at(hc + j * hc + m), Low(Word(streams[j], i)), low);
         high = __fmaf_rn(at(hc + j * hc + m), High(Word(streams[j], i)), high);
       }
-      w[i] = Pack(low, high);
+      Word(out[m], i) = Pack(low, high);
     }
-    out[m] = {w[0], w[1], w[2], w[3]};
   }
 }
 
-// fn X' of one chunk: a chain of 2 hc products per tile of fn. `fn` is the lane's place in the packed
-// chunk. acc[m] holds rows 8 m + l / 4 of tokens 2 (l % 4) and + 1: hi in 0 and 1, lo in 2 and 3.
+// fn X' of one chunk: a chain of 2 hc products per tile of fn. `fn` is the lane's place in the
+// packed chunk. acc[m] holds rows 8 m + l / 4 of tokens 2 (l % 4) and + 1: hi in 0 and 1, lo in 2
+// and 3.
 template <int hc, int kTiles>
 __device__ inline void Project(const uint4* fn, const uint4 (&mixed)[hc], float (&acc)[kTiles][4]) {
 #pragma unroll

@@ -23,7 +23,8 @@ class Launch {
     a.val.clusterDim = {blocks, 1, 1};
   }
 
-  // May start while the kernel before it on the stream ends; it waits itself (ptx::WaitForPrevious).
+  // May start while the kernel before it on the stream ends; it waits itself, by
+  // ptx::WaitForPrevious().
   void AfterPrevious() {
     cudaLaunchAttribute& a = attributes_[config_.numAttrs++];
     a.id = cudaLaunchAttributeProgrammaticStreamSerialization;

@@ -23,7 +23,15 @@ int Multiprocessors() {
 
 }  // namespace
 
+BoundaryPlan PlanMhcBoundary(std::int64_t hidden, std::int64_t tokens) {
+  return PlanBoundary(hidden, tokens, Multiprocessors(), MostClusters(hidden));
+}
+
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
+  MhcBoundaryAs(PlanMhcBoundary(a.hidden, a.tokens), a, exec);
+}
+
+void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exec& exec) {
   if (a.tokens == 0) return;
   BoundaryArgs b;
   b.x = static_cast<const std::uint16_t*>(a.x);
@@ -46,8 +54,6 @@ void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
   b.sinkhorn_eps = a.site.sinkhorn_eps;
   b.iterations = a.site.iterations;
   const auto stream = static_cast<cudaStream_t>(exec.stream);
-  const BoundaryPlan plan =
-      PlanBoundary(a.hidden, a.tokens, Multiprocessors(), MostClusters(a.hidden));
   if (plan.form == BoundaryForm::kCluster) {
     EnqueueCluster(b, plan.teams, stream);
   } else {

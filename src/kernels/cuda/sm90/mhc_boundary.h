@@ -143,8 +143,8 @@ struct LogitQueue {
     __syncwarp();
     if (lane == 0) *number(k) = k + 1;
   }
-  // A warp computes comb for all `count` tokens of the block, as many at a time as have come, a lane
-  // each. token(k) is the number of a token in the batch.
+  // A warp computes comb for all `count` tokens of the block, as many at a time as have come, a
+  // lane each. token(k) is the number of a token in the batch.
   template <class Token>
   __device__ void Balance(const BoundaryArgs& a, int count, Token token) const {
     const int lane = static_cast<int>(threadIdx.x) % 32;

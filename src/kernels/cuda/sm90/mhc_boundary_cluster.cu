@@ -4,8 +4,7 @@
 //   brick warps   a chunk each: X' of the tile, its sums; then the collapse of the tile before
 //   folder        sums over the chunks, to the block that owns the token: token i of the cluster's
 //                 n-th tile belongs to rank 2 i + n % 2
-//   judge         sums over the slices, pre and the norm; tells all sixteen
-//   balancer      Sinkhorn, off the path
+//   judge         sums over the slices, pre and the norm; tells all sixteen, then does Sinkhorn
 #include "kernels/cuda/sm90/launch.h"
 #include "kernels/cuda/sm90/mhc_boundary.h"
 
@@ -24,14 +23,13 @@ struct Late {
 template <int H>
 struct Shape {
   static constexpr int kChunks = H / kChunk / kSlices;
-  static constexpr int kThreads = (kChunks + 3) * 32;
+  static constexpr int kThreads = (kChunks + 2) * 32;
   static constexpr int kFn = kChunks * kChunkBytes;
   static constexpr int kPartial = kFn;  // two
   static constexpr int kInbox = kPartial + 2 * kChunks * kTile * kSums * 4;
   static constexpr int kVerdict = kInbox + kSlices * kSums * 4;                   // two
   static constexpr int kCoefficient = kVerdict + 2 * kTile * kVerdictFloats * 4;  // two
-  static constexpr int kQueue = kCoefficient + 2 * kTile * kCoefficients * 4;
-  static constexpr int kTotals = kQueue + LogitQueue::kBytes;
+  static constexpr int kTotals = kCoefficient + 2 * kTile * kCoefficients * 4;
   static constexpr int kLate = kTotals + kSums * 4;
   static constexpr int kLateCount = kLate + kMostLate * static_cast<int>(sizeof(Late));
   static constexpr int kBarriers = (kLateCount + 4 + 7) / 8 * 8;
@@ -42,19 +40,20 @@ struct SyncBlock {
   __device__ void operator()() const { __syncthreads(); }
 };
 
+// Eight columns of a token.
 struct Columns {
   uint4 x;
   uint4 s[kHc];
 };
 
-// Eight columns of a token: at x, and at streams and the same place of the next three.
 template <int H>
-__device__ Columns LoadTile(const std::uint16_t* x, const std::uint16_t* streams, bool alive) {
+__device__ Columns LoadTile(const BoundaryArgs& a, std::int64_t token, int column) {
   Columns t = {};
-  if (alive) {
-    t.x = __ldg(reinterpret_cast<const uint4*>(x));
+  if (token < a.tokens) {
+    t.x = __ldg(reinterpret_cast<const uint4*>(a.x + token * H + column));
 #pragma unroll
-    for (int j = 0; j < kHc; ++j) t.s[j] = __ldg(reinterpret_cast<const uint4*>(streams + j * H));
+    for (int j = 0; j < kHc; ++j)
+      t.s[j] = __ldg(reinterpret_cast<const uint4*>(a.streams + (token * kHc + j) * H + column));
   }
   return t;
 }
@@ -63,93 +62,84 @@ template <int H>
 struct Block {
   using S = Shape<H>;
   const BoundaryArgs& a;
-  char* shared;
-  int rank;
-  int lane;
-  int warp;
-  std::int64_t first;     // tile
-  std::int64_t clusters;  // tiles from one to the next
-  std::int64_t tiles;
+  int lane = static_cast<int>(threadIdx.x) % 32;
+  int warp = static_cast<int>(threadIdx.x) / 32;
+  int rank = static_cast<int>(ptx::ClusterRank());
+  int first = static_cast<int>(ptx::ClusterId());        // tile
+  int clusters = static_cast<int>(ptx::ClusterCount());  // tiles from one to the next
+  int tiles = static_cast<int>((a.tokens + kTile - 1) / kTile);
 
   template <class T>
-  __device__ T* At(int offset) const {
+  static __device__ T* At(int offset) {
+    extern __shared__ __align__(128) char shared[];
     return reinterpret_cast<T*>(shared + offset);
   }
   // 0 fn is there; 1 sums of all slices; 2, 3 verdicts; 4, 5 coefficients; 6, 7 sums of the chunks.
-  __device__ std::uint32_t Barrier(int i) const {
-    return ptx::SharedAddress(shared + S::kBarriers) + 8 * i;
+  static __device__ std::uint32_t Barrier(int i) {
+    return ptx::SharedAddress(At<char>(S::kBarriers)) + 8 * i;
   }
 
   __device__ void Start() const {
     for (int i = 0; i < 8; ++i) ptx::InitBarrier(Barrier(i), i < 6 ? 1 : S::kChunks);
     ptx::FenceBarrierInit();
-    LogitQueue{At<float>(S::kQueue)}.Init();
     *At<int>(S::kLateCount) = 0;
     ptx::ArriveExpect(Barrier(0), S::kFn);
     const char* from = a.fn + static_cast<std::int64_t>(rank) * S::kFn;
     for (int c = 0; c < S::kChunks; ++c)
-      ptx::BulkLoad(ptx::SharedAddress(shared) + c * kChunkBytes, from + c * kChunkBytes,
+      ptx::BulkLoad(ptx::SharedAddress(At<char>(c * kChunkBytes)), from + c * kChunkBytes,
                     kChunkBytes, Barrier(0));
   }
 
   __device__ void Bricks(const float (&weight)[8], int column) const;
   __device__ void FoldAndSend() const;
   __device__ void JudgeOwn(const Affine<kHc, kMixes>& affine) const;
-  __device__ void BalanceOwn() const;
   __device__ void FinishLate() const;
 };
 
 template <int H>
 __device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
   const bool normed = a.norm_weight != nullptr;
-  const std::int64_t start = (first * kTile + lane / 4) * H + column;
-  const std::int64_t row_step = clusters * kTile * H;
-  const std::uint16_t* x = a.x + start;
-  const std::uint16_t* streams = a.streams + start * kHc - (kHc - 1) * column;
-  std::uint16_t* out = a.streams_out + start * kHc - (kHc - 1) * column;
-  std::uint16_t* h = a.h + start;
-  std::int64_t left = a.tokens - first * kTile - lane / 4;  // tokens from the own one on
-  Columns next = LoadTile<H>(x, streams, left > 0);
-  ptx::WaitBarrierOfBlock(Barrier(0), 0);
+  // Numbers, not pointers, from tile to tile: registers are what bricks lack.
+  const int step = clusters * kTile;
+  int token = first * kTile + lane / 4;
+  Columns next = LoadTile<H>(a, token, column);
   const auto* fn = At<const uint4>(warp * kChunkBytes) + lane;
   uint4 before[kHc];
-  const auto finish = [&](int n, bool alive) {
+  const auto finish = [&](int n, std::int64_t of) {
     ptx::WaitBarrier(Barrier(2 + (n & 1)), n >> 1 & 1);
     const float* verdict = At<float>(S::kVerdict) + ((n & 1) * kTile + lane / 4) * kVerdictFloats;
     const float4 pre = *reinterpret_cast<const float4*>(verdict);
     const float p[kHc] = {pre.x, pre.y, pre.z, pre.w};
-    if (alive && (verdict[5] == 0 || !normed))
-      *reinterpret_cast<uint4*>(h) = Collapse<kHc>(before, p, verdict[4], weight, normed);
-    h += row_step;
+    if (of < a.tokens && (verdict[5] == 0 || !normed))
+      *reinterpret_cast<uint4*>(a.h + of * H + column) =
+          Collapse<kHc>(before, p, verdict[4], weight, normed);
   };
   int n = 0;
-  for (std::int64_t tile = first; tile < tiles; tile += clusters, ++n) {
+  for (int tile = first; tile < tiles; tile += clusters, ++n) {
     const int slot = n & 1;
     uint4 mixed[kHc];
     ptx::WaitBarrierOfBlock(Barrier(4 + slot), n >> 1 & 1);
     Mix<kHc>(next.x, next.s, At<float>(S::kCoefficient) + (slot * kTile + lane / 4) * kCoefficients,
              mixed);
-    x += row_step;
-    streams += kHc * row_step;
-    const bool alive = left > 0;
-    left -= clusters * kTile;
-    next = LoadTile<H>(x, streams, left > 0);
-    if (alive) {
+    next = LoadTile<H>(a, token + step, column);
+    if (token < a.tokens) {
+      std::uint16_t* out = a.streams_out + static_cast<std::int64_t>(token) * kHc * H + column;
 #pragma unroll
       for (int j = 0; j < kHc; ++j) *reinterpret_cast<uint4*>(out + j * H) = mixed[j];
     }
-    out += kHc * row_step;
+    if (n == 0) ptx::WaitBarrierOfBlock(Barrier(0), 0);
     float acc[3][4], g[10];
     Project<kHc, 3>(fn, mixed, acc);
     Gram<kHc>(mixed, lane, g);
     StoreSums(acc, g, At<float>(S::kPartial) + (slot * S::kChunks + warp) * kTile * kSums);
     __syncwarp();
     if (lane == 0) ptx::Arrive(Barrier(6 + slot));
-    if (n > 0) finish(n - 1, true);
+    if (n > 0) finish(n - 1, token - step);
+    token += step;
 #pragma unroll
     for (int j = 0; j < kHc; ++j) before[j] = mixed[j];
   }
-  if (n > 0) finish(n - 1, left + clusters * kTile > 0);
+  if (n > 0) finish(n - 1, token - step);
 }
 
 template <int H>
@@ -161,14 +151,14 @@ __device__ void Block<H>::FoldAndSend() const {
   };
   for (int n = 0; n < 2; ++n) keep(TileCoefficients(a, first + n * clusters), n);
   int n = 0;
-  for (std::int64_t tile = first; tile < tiles; tile += clusters, ++n) {
+  for (int tile = first; tile < tiles; tile += clusters, ++n) {
     const int slot = n & 1;
     const TileCoefficients ahead(a, tile + 2 * clusters);
     ptx::WaitBarrierOfBlock(Barrier(6 + slot), n >> 1 & 1);
     if (lane == 0) ptx::ArriveExpect(Barrier(2 + slot), kTile * kVerdictFloats * 4);
     __syncwarp();
     const float* partial = At<float>(S::kPartial) + slot * S::kChunks * kTile * kSums;
-    const std::uint32_t inbox = ptx::SharedAddress(shared + S::kInbox) + rank * kSums * 4;
+    const std::uint32_t inbox = ptx::SharedAddress(At<char>(S::kInbox)) + rank * kSums * 4;
 #pragma unroll
     for (int piece = lane; piece < kTile * kPieces; piece += 32) {
       const float4 sum = Fold<S::kChunks>(partial, piece);
@@ -184,11 +174,10 @@ __device__ void Block<H>::FoldAndSend() const {
 
 template <int H>
 __device__ void Block<H>::JudgeOwn(const Affine<kHc, kMixes>& affine) const {
-  const LogitQueue queue{At<float>(S::kQueue)};
   const float* inbox = At<float>(S::kInbox);
   int own = 0;
   int n = 0;
-  for (std::int64_t tile = first; tile < tiles; tile += clusters, ++n) {
+  for (int tile = first; tile < tiles; tile += clusters, ++n) {
     if ((rank & 1) != (n & 1)) continue;
     if (lane == 0) ptx::ArriveExpect(Barrier(1), kSlices * kSums * 4);
     __syncwarp();
@@ -199,7 +188,7 @@ __device__ void Block<H>::JudgeOwn(const Affine<kHc, kMixes>& affine) const {
     if (lane < kSlices) {
       const int slot = (n & 1) * kTile + rank / 2;
       const std::uint32_t to = ptx::RemoteAddress(
-          ptx::SharedAddress(shared + S::kVerdict) + slot * kVerdictFloats * 4, lane);
+          ptx::SharedAddress(At<char>(S::kVerdict)) + slot * kVerdictFloats * 4, lane);
       const std::uint32_t signal = ptx::RemoteAddress(Barrier(2 + (n & 1)), lane);
       ptx::StoreAsync(to,
                       {__float_as_uint(v.pre[0]), __float_as_uint(v.pre[1]),
@@ -209,7 +198,7 @@ __device__ void Block<H>::JudgeOwn(const Affine<kHc, kMixes>& affine) const {
                       {__float_as_uint(v.norm), __float_as_uint(v.direct ? 1.0f : 0.0f), 0, 0},
                       signal);
     }
-    const std::int64_t token = tile * kTile + rank / 2;
+    const std::int64_t token = static_cast<std::int64_t>(tile) * kTile + rank / 2;
     if (token < a.tokens) {
       if (lane < kHc) a.pre_out[token * kHc + lane] = v.gate;
       if (lane >= kHc && lane < 2 * kHc) a.post_out[token * kHc + lane - kHc] = v.gate;
@@ -219,18 +208,14 @@ __device__ void Block<H>::JudgeOwn(const Affine<kHc, kMixes>& affine) const {
                                       {v.pre[0], v.pre[1], v.pre[2], v.pre[3]}};
       }
     }
-    if (token < a.tokens) queue.Push(own, v.logit[0]);
+    float* logits = At<float>(S::kTotals);
+    if (lane >= 2 * kHc && lane < kMixes) logits[lane - 2 * kHc] = v.logit[0];
+    __syncwarp();
+    if (lane == 0 && token < a.tokens)
+      Sinkhorn<kHc>(logits, a.sinkhorn_eps, a.iterations, a.comb_out + token * kHc * kHc);
+    __syncwarp();
     ++own;
   }
-}
-
-template <int H>
-__device__ void Block<H>::BalanceOwn() const {
-  const std::int64_t step = clusters * kTile;
-  const std::int64_t token = (first + (rank & 1) * clusters) * kTile + rank / 2;
-  const std::int64_t count = token < a.tokens ? (a.tokens - token - 1) / (2 * step) + 1 : 0;
-  LogitQueue{At<float>(S::kQueue)}.Balance(a, static_cast<int>(count),
-                                           [&](int k) { return token + 2 * k * step; });
 }
 
 // After a barrier of the cluster, so that X' is there; where fn was there is room now.
@@ -253,18 +238,11 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     Boundary(const __grid_constant__ BoundaryArgs a) {
   using S = Shape<H>;
   static_assert(S::kShared <= kMostShared);
-  extern __shared__ __align__(128) char shared[];
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const Block<H> block = {a,
-                          shared,
-                          static_cast<int>(ptx::ClusterRank()),
-                          lane,
-                          warp,
-                          ptx::ClusterId(),
-                          ptx::ClusterCount(),
-                          (a.tokens + kTile - 1) / kTile};
+  const Block<H> block{a};
+  const int warp = block.warp;
+  const int lane = block.lane;
   if (threadIdx.x == 0) block.Start();
+  __syncthreads();
   // Parameters may be read before the launch before this one ends.
   const int column = (block.rank * S::kChunks + warp) * kChunk + 8 * (lane % 4);
   float weight[8];
@@ -273,17 +251,15 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     weight[i] =
         warp < S::kChunks && a.norm_weight != nullptr ? __ldg(a.norm_weight + column + i) : 0;
   const Affine<kHc, kMixes> affine(a.scale, a.base, lane);
-  ptx::ClusterSync();
+  ptx::ClusterSyncRelaxed();
   ptx::WaitForPrevious();
   ptx::ReleaseNext();
   if (warp < S::kChunks) {
     block.Bricks(weight, column);
   } else if (warp == S::kChunks) {
     block.FoldAndSend();
-  } else if (warp == S::kChunks + 1) {
-    block.JudgeOwn(affine);
   } else {
-    block.BalanceOwn();
+    block.JudgeOwn(affine);
   }
   __syncwarp();
   ptx::ClusterSync();  // nobody leaves while another may still write to it

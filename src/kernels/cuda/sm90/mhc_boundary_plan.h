@@ -13,7 +13,7 @@ struct BoundaryPlan {
   std::int64_t teams = 0;  // clusters or groups, of sixteen blocks each
 };
 
-// Up to so many tokens the cluster form is the faster one: measured on an H200, see docs/notes/mhc.md.
+// Up to so many tokens the cluster form is the faster one: measured on an H200, docs/notes/mhc.md.
 constexpr std::int64_t MostForClusters(std::int64_t hidden) { return hidden == 7168 ? 56 : 64; }
 
 inline BoundaryPlan PlanBoundary(std::int64_t hidden, std::int64_t tokens, int multiprocessors,

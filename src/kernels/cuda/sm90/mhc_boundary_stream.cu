@@ -19,7 +19,6 @@ namespace {
 constexpr int kCoefficientSlots = 4;
 constexpr int kVerdicts = 4;       // between judges and collapsers
 constexpr int kVerdictFloats = 8;  // pre, norm, whether it must be summed
-constexpr int kJudges = 2;
 // Tiles that the bricks may be ahead of the collapse. More, and X' leaves L2 before it is read
 // again: 162 us in place of 137 at H = 4096, T = 4096 on an H200.
 constexpr int kMostLag = 4;
@@ -28,12 +27,17 @@ constexpr int kTeamBarrier = 1;
 template <int H>
 struct Shape {
   static constexpr int kChunks = H / kChunk / kSlices;
-  static constexpr int kCollapsers = H == 4096 ? 7 : 5;
+  // At 7168 bricks take fourteen of the 24 warps that their registers leave room for: there the
+  // folder publishes too, so that seven warps collapse a token in two steps of two blocks, not in
+  // three.
+  static constexpr int kPublishers = H == 7168 ? 0 : 1;
+  static constexpr int kJudges = H == 7168 ? 1 : 2;
+  static constexpr int kCollapsers = H == 5120 ? 5 : 7;
   static constexpr int kBlocks = H / (32 * 8);       // of 256 columns, a warp's step
   static constexpr int kAtOnce = H == 4096 ? 3 : 2;  // blocks a collapser loads together
   static constexpr int kStages = H == 4096 ? 3 : H == 5120 ? 2 : 1;
   static constexpr int kPartials = H == 7168 ? 1 : 2;
-  static constexpr int kThreads = (kChunks + 3 + kJudges + kCollapsers) * 32;
+  static constexpr int kThreads = (kChunks + 2 + kPublishers + kJudges + kCollapsers) * 32;
   static constexpr int kStageBytes = kChunks * (kHc + 1) * 512;
   static constexpr int kFn = kChunks * kChunkBytes;
   static constexpr int kStage = kFn;
@@ -67,35 +71,38 @@ template <int H>
 struct Block {
   using S = Shape<H>;
   const BoundaryArgs& a;
-  char* shared;
-  int rank;
-  int lane;
-  int warp;
-  std::int64_t first;   // tile
-  std::int64_t groups;  // tiles from one to the next
-  std::int64_t tiles;
+  int lane = static_cast<int>(threadIdx.x) % 32;
+  int warp = static_cast<int>(threadIdx.x) / 32;
+  int rank = static_cast<int>(blockIdx.x) % kSlices;
+  int first = static_cast<int>(blockIdx.x) / kSlices;  // tile
+  int groups = static_cast<int>(gridDim.x) / kSlices;  // tiles from one to the next
+  int tiles = static_cast<int>((a.tokens + kTile - 1) / kTile);
 
   template <class T>
-  __device__ T* At(int offset) const {
+  static __device__ T* At(int offset) {
+    extern __shared__ __align__(128) char shared[];
     return reinterpret_cast<T*>(shared + offset);
   }
-  __device__ std::uint32_t Barrier(int i) const {
-    return ptx::SharedAddress(shared + S::kBarriers) + 8 * i;
+  static __device__ std::uint32_t Barrier(int i) {
+    return ptx::SharedAddress(At<char>(S::kBarriers)) + 8 * i;
   }
   // The k-th own token.
   __device__ std::int64_t Own(int k) const {
-    return (first + (2 * k + (rank & 1)) * groups) * kTile + rank / 2;
+    return static_cast<std::int64_t>(first + (2 * k + (rank & 1)) * groups) * kTile + rank / 2;
   }
   __device__ int OwnCount() const {
     const std::int64_t token = Own(0);
     if (token >= a.tokens) return 0;
-    return static_cast<int>((a.tokens - token - 1) / (2 * groups * kTile) + 1);
+    return (static_cast<int>(a.tokens - token) - 1) / (2 * groups * kTile) + 1;
   }
 
   __device__ void Start() const;
+  __device__ void KeepCoefficients(const TileCoefficients& c, int slot) const;
+  __device__ void FirstCoefficients() const;
   __device__ void Bricks() const;
   __device__ void FoldTiles() const;
-  __device__ void Publish() const;
+  __device__ void Publish(int tile) const;
+  __device__ void PublishTiles() const;
   __device__ void JudgeOwn(int judge, const Affine<kHc, kMixes>& affine) const;
   __device__ void CollapseOwn(int collapser) const;
 };
@@ -112,41 +119,38 @@ __device__ void Block<H>::Start() const {
   ptx::ArriveExpect(Barrier(S::kFnHere), S::kFn);
   const char* from = a.fn + static_cast<std::int64_t>(rank) * S::kFn;
   for (int c = 0; c < S::kChunks; ++c)
-    ptx::BulkLoad(ptx::SharedAddress(shared) + c * kChunkBytes, from + c * kChunkBytes, kChunkBytes,
-                  Barrier(S::kFnHere));
+    ptx::BulkLoad(ptx::SharedAddress(At<char>(c * kChunkBytes)), from + c * kChunkBytes,
+                  kChunkBytes, Barrier(S::kFnHere));
 }
 
 template <int H>
 __device__ void Block<H>::Bricks() const {
   const int column = (rank * S::kChunks + warp) * kChunk + 8 * (lane % 4);
-  const std::int64_t start = (first * kTile + lane / 4) * H + column;
-  const std::int64_t row_step = groups * kTile * H;
-  const std::uint16_t* x = a.x + start;
-  const std::uint16_t* streams = a.streams + start * kHc - (kHc - 1) * column;
-  std::uint16_t* out = a.streams_out + start * kHc - (kHc - 1) * column;
-  std::int64_t to_load = a.tokens - first * kTile - lane / 4;  // tokens from the next one on
-  std::int64_t left = to_load;
+  // Numbers, not pointers, from tile to tile: registers are what bricks lack.
+  const int step = groups * kTile;
+  const int tokens = static_cast<int>(a.tokens);
+  int token = first * kTile + lane / 4;
+  int to_load = token;
   // A lane's place in a stage is its own: nobody else waits for it.
   const int own = S::kStage + warp * (kHc + 1) * 512 + lane * 16;
   const auto fetch = [&](int stage) {
-    const std::uint32_t to = ptx::SharedAddress(shared + own) + stage * S::kStageBytes;
-    if (to_load > 0) {
-      ptx::CopyAsync(to, x);
+    const std::uint32_t to = ptx::SharedAddress(At<char>(own)) + stage * S::kStageBytes;
+    if (to_load < tokens) {
+      const std::int64_t at = to_load;
+      ptx::CopyAsync(to, a.x + at * H + column);
 #pragma unroll
-      for (int j = 0; j < kHc; ++j) ptx::CopyAsync(to + 512 * (j + 1), streams + j * H);
+      for (int j = 0; j < kHc; ++j)
+        ptx::CopyAsync(to + 512 * (j + 1), a.streams + (at * kHc + j) * H + column);
     }
     ptx::CommitCopies();
-    x += row_step;
-    streams += kHc * row_step;
-    to_load -= groups * kTile;
+    to_load += step;
   };
 #pragma unroll
   for (int i = 0; i < S::kStages; ++i) fetch(i);
-  ptx::WaitBarrierOfBlock(Barrier(S::kFnHere), 0);
   const auto* fn = At<const uint4>(warp * kChunkBytes) + lane;
   int stage = 0;
   int n = 0;
-  for (std::int64_t tile = first; tile < tiles; tile += groups, ++n) {
+  for (; token - lane / 4 < tokens; ++n) {
     const int slot = n % kCoefficientSlots;
     ptx::WaitBarrierOfBlock(Barrier(S::kCoefficientsHere + slot), n / kCoefficientSlots & 1);
     ptx::WaitCopies<S::kStages - 1>();
@@ -157,12 +161,13 @@ __device__ void Block<H>::Bricks() const {
              mixed);
     fetch(stage);
     stage = stage + 1 == S::kStages ? 0 : stage + 1;
-    if (left > 0) {
+    if (token < tokens) {
+      std::uint16_t* out = a.streams_out + static_cast<std::int64_t>(token) * kHc * H + column;
 #pragma unroll
       for (int j = 0; j < kHc; ++j) *reinterpret_cast<uint4*>(out + j * H) = mixed[j];
     }
-    left -= groups * kTile;
-    out += kHc * row_step;
+    token += step;
+    if (n == 0) ptx::WaitBarrierOfBlock(Barrier(S::kFnHere), 0);
     float acc[3][4], g[10];
     Project<kHc, 3>(fn, mixed, acc);
     Gram<kHc>(mixed, lane, g);
@@ -180,8 +185,11 @@ __device__ void Block<H>::Bricks() const {
 template <int H>
 __device__ void Block<H>::FoldTiles() const {
   const volatile int* collapsed = At<volatile int>(S::kCollapsed);
+  if constexpr (S::kPublishers == 0) FirstCoefficients();
   int n = 0;
-  for (std::int64_t tile = first; tile < tiles; tile += groups, ++n) {
+  for (int tile = first; tile < tiles; tile += groups, ++n) {
+    const TileCoefficients ahead(a,
+                                 S::kPublishers == 0 ? tile + kCoefficientSlots * groups : tiles);
     const int due = S::kCollapsers * ((n - kMostLag + 1 - (rank & 1)) / 2);
     while (*collapsed < due) {
     }
@@ -190,37 +198,54 @@ __device__ void Block<H>::FoldTiles() const {
 #pragma unroll
     for (int piece = lane; piece < kTile * kPieces; piece += 32) {
       const float4 sum = Fold<S::kChunks>(partial, piece);
-      const std::int64_t token = tile * kTile + piece / kPieces;
+      const std::int64_t token = static_cast<std::int64_t>(tile) * kTile + piece / kPieces;
       if (token < a.tokens)
         __stcg(reinterpret_cast<float4*>(a.partial) + (token * kSlices + rank) * kPieces +
                    piece % kPieces,
                sum);
     }
     __syncwarp();
-    if (lane == 0) {
-      ptx::Arrive(Barrier(S::kFolded + (n & 1)));
-      ptx::Arrive(Barrier(S::kStored + n % kCoefficientSlots));
+    if (lane == 0) ptx::Arrive(Barrier(S::kFolded + (n & 1)));
+    if constexpr (S::kPublishers == 0) {
+      Publish(tile);
+      KeepCoefficients(ahead, n % kCoefficientSlots);
+    } else {
+      if (lane == 0) ptx::Arrive(Barrier(S::kStored + n % kCoefficientSlots));
     }
   }
 }
 
 template <int H>
-__device__ void Block<H>::Publish() const {
-  const auto keep = [&](const TileCoefficients& c, int slot) {
-    c.Store(At<float>(S::kCoefficient) + slot * kTile * kCoefficients);
-    __syncwarp();
-    if (lane == 0) ptx::Arrive(Barrier(S::kCoefficientsHere + slot));
-  };
-  for (int n = 0; n < kCoefficientSlots; ++n) keep(TileCoefficients(a, first + n * groups), n);
+__device__ void Block<H>::KeepCoefficients(const TileCoefficients& c, int slot) const {
+  c.Store(At<float>(S::kCoefficient) + slot * kTile * kCoefficients);
+  __syncwarp();
+  if (lane == 0) ptx::Arrive(Barrier(S::kCoefficientsHere + slot));
+}
+
+template <int H>
+__device__ void Block<H>::FirstCoefficients() const {
+  for (int n = 0; n < kCoefficientSlots; ++n)
+    KeepCoefficients(TileCoefficients(a, first + n * groups), n);
+}
+
+// Behind a fence for the sums, and for X', which the bricks stored before they were summed.
+template <int H>
+__device__ void Block<H>::Publish(int tile) const {
+  __threadfence();
+  const std::int64_t token = static_cast<std::int64_t>(tile) * kTile + lane;
+  if (lane < kTile && token < a.tokens) ptx::AddRelaxed(a.arrived + token, 1);
+}
+
+template <int H>
+__device__ void Block<H>::PublishTiles() const {
+  FirstCoefficients();
   int n = 0;
-  for (std::int64_t tile = first; tile < tiles; tile += groups, ++n) {
+  for (int tile = first; tile < tiles; tile += groups, ++n) {
     const int slot = n % kCoefficientSlots;
     const TileCoefficients ahead(a, tile + kCoefficientSlots * groups);
     ptx::WaitBarrierOfBlock(Barrier(S::kStored + slot), n / kCoefficientSlots & 1);
-    __threadfence();  // for the sums, and for X', which the bricks stored before they were summed
-    if (lane < kTile && tile * kTile + lane < a.tokens)
-      ptx::AddRelaxed(a.arrived + tile * kTile + lane, 1);
-    keep(ahead, slot);
+    Publish(tile);
+    KeepCoefficients(ahead, slot);
   }
 }
 
@@ -228,12 +253,11 @@ template <int H>
 __device__ void Block<H>::JudgeOwn(int judge, const Affine<kHc, kMixes>& affine) const {
   const LogitQueue queue{At<float>(S::kQueue)};
   const int count = OwnCount();
-  for (int k = judge; k < count; k += kJudges) {
+  for (int k = judge; k < count; k += S::kJudges) {
     const std::int64_t token = Own(k);
     const int slot = k % kVerdicts;
     if (k >= kVerdicts) ptx::WaitBarrierOfBlock(Barrier(S::kFree + slot), (k / kVerdicts - 1) & 1);
-    while (ptx::LoadAcquire(a.arrived + token) != kSlices) {
-    }
+    ptx::WaitUntil(a.arrived + token, kSlices);
     __syncwarp();
     if (lane == 0) {
       a.arrived[token] = 0;  // for the next launch
@@ -315,35 +339,26 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     Boundary(const __grid_constant__ BoundaryArgs a) {
   using S = Shape<H>;
   static_assert(S::kShared <= kMostShared);
-  extern __shared__ __align__(128) char shared[];
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const Block<H> block = {a,
-                          shared,
-                          static_cast<int>(blockIdx.x) % kSlices,
-                          lane,
-                          warp,
-                          blockIdx.x / kSlices,
-                          gridDim.x / kSlices,
-                          (a.tokens + kTile - 1) / kTile};
+  const Block<H> block{a};
   if (threadIdx.x == 0) block.Start();
   __syncthreads();
   ptx::WaitForPrevious();
   ptx::ReleaseNext();
-  const int service = warp - S::kChunks;
+  const int service = block.warp - S::kChunks;
+  const int judge = service - 2 - S::kPublishers;
   if (service < 0) {
     block.Bricks();
   } else if (service == 0) {
     block.FoldTiles();
   } else if (service == 1) {
-    block.Publish();
-  } else if (service == 2) {
-    LogitQueue{block.template At<float>(S::kQueue)}.Balance(a, block.OwnCount(),
-                                                            [&](int k) { return block.Own(k); });
-  } else if (service < 3 + kJudges) {
-    block.JudgeOwn(service - 3, Affine<kHc, kMixes>(a.scale, a.base, lane));
+    LogitQueue{Block<H>::template At<float>(S::kQueue)}.Balance(
+        a, block.OwnCount(), [&](int k) { return block.Own(k); });
+  } else if (judge < 0) {
+    block.PublishTiles();
+  } else if (judge < S::kJudges) {
+    block.JudgeOwn(judge, Affine<kHc, kMixes>(a.scale, a.base, block.lane));
   } else {
-    block.CollapseOwn(service - 3 - kJudges);
+    block.CollapseOwn(judge - S::kJudges);
   }
 }
 

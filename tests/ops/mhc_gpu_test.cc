@@ -1,0 +1,334 @@
+// The mHC boundary on a GPU: the same bits whatever else is in the batch, however it is launched.
+// That the values are right is held in harness/all_ops_test.cc, against the definition.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/kernels.h"
+#include "mhc_problem.h"
+#include "ops/tables.h"
+#include "tensor/gpu.h"
+
+namespace birkhoff::ops {
+namespace {
+
+constexpr std::int64_t kHc = 4;
+
+std::span<const std::byte> Bytes(const std::vector<float>& v) {
+  return std::as_bytes(std::span(v));
+}
+
+// Memory on the GPU with the bytes of something.
+GpuMemory Upload(std::span<const std::byte> bytes, std::int64_t copies = 1) {
+  auto memory = GpuMemory::Make(bytes.size() * static_cast<std::size_t>(copies));
+  if (!memory.ok()) ADD_FAILURE() << memory.status().message();
+  GpuMemory m = std::move(*memory);
+  for (std::int64_t i = 0; i < copies; ++i)
+    EXPECT_TRUE(CopyToGpu(bytes, m.data() + static_cast<std::size_t>(i) * bytes.size()).ok());
+  return m;
+}
+
+template <class T>
+T* As(const GpuMemory& m) {
+  return reinterpret_cast<T*>(m.data());
+}
+
+// What a boundary wrote for some tokens, token by token.
+struct Rows {
+  std::vector<std::byte> bytes = {};
+  std::size_t row = 0;
+
+  std::int64_t tokens() const { return static_cast<std::int64_t>(bytes.size() / row); }
+  std::span<const std::byte> At(std::int64_t token) const {
+    return std::span(bytes).subspan(static_cast<std::size_t>(token) * row, row);
+  }
+  // The first token from `begin` on that differs from other's, counted from other_begin; -1: none.
+  std::int64_t FirstOther(std::int64_t begin, const Rows& other, std::int64_t other_begin) const {
+    for (std::int64_t t = 0; begin + t < tokens(); ++t) {
+      const auto a = At(begin + t);
+      if (!std::equal(a.begin(), a.end(), other.At(other_begin + t).begin())) return t;
+    }
+    return -1;
+  }
+};
+
+// A problem whose tokens can be run in any piece. `copies`: the same tokens so many times.
+class OnGpu {
+ public:
+  explicit OnGpu(const MhcProblem& p, std::int64_t copies = 1)
+      : tokens_(p.tokens * copies),
+        hidden_(p.hidden),
+        constants_(p.constants),
+        x_(Upload(p.x.bytes(), copies)),
+        streams_(Upload(p.streams.bytes(), copies)),
+        post_(Upload(Bytes(p.post_in), copies)),
+        comb_(Upload(Bytes(p.comb_in), copies)),
+        fn_(Upload(Bytes(p.fn))),
+        base_(Upload(Bytes(p.base))),
+        scale_(Upload(Bytes(p.scale))),
+        norm_(Upload(Bytes(p.norm))) {
+    const std::vector<std::byte> poison(static_cast<std::size_t>(p.tokens * RowBytes()),
+                                        std::byte{0xff});
+    out_ = Upload(poison, copies);
+  }
+
+  std::int64_t tokens() const { return tokens_; }
+  bool strict = false;
+  float norm_eps = 1e-6f;
+
+  // Bytes of everything a token's boundary writes.
+  std::int64_t RowBytes() const { return hidden_ * 2 * (kHc + 1) + 4 * kHc * (kHc + 2); }
+
+  MhcBoundaryArgs Args(std::int64_t begin, std::int64_t count) const {
+    MhcBoundaryArgs a;
+    a.x = As<bf16>(x_) + begin * hidden_;
+    a.streams = As<bf16>(streams_) + begin * kHc * hidden_;
+    a.post = As<float>(post_) + begin * kHc;
+    a.comb = As<float>(comb_) + begin * kHc * kHc;
+    a.site = constants_;
+    a.site.fn = As<float>(fn_);
+    a.site.base = As<float>(base_);
+    a.site.scale = As<float>(scale_);
+    a.norm_weight = As<float>(norm_);
+    a.strict = strict;
+    a.norm_eps = norm_eps;
+    std::byte* out = out_.data();
+    const auto next = [&](std::int64_t bytes) {
+      std::byte* p = out;
+      out += bytes * tokens_;
+      return p;
+    };
+    a.streams_out = next(hidden_ * 2 * kHc);
+    a.h = next(hidden_ * 2);
+    a.comb_out = reinterpret_cast<float*>(next(4 * kHc * kHc));
+    a.pre_out = reinterpret_cast<float*>(next(4 * kHc));
+    a.post_out = reinterpret_cast<float*>(next(4 * kHc));
+    a.tokens = count;
+    a.hc = kHc;
+    a.hidden = hidden_;
+    return a;
+  }
+
+  // Scratch and state of a row for all tokens; run it with Exec().
+  void Prepare(const Kernel<MhcBoundaryArgs>& row) {
+    const MhcBoundaryArgs a = Args(0, tokens_);
+    const auto make = [](std::size_t bytes) {
+      return Upload(std::vector<std::byte>(bytes, std::byte{0xff}));
+    };
+    scratch_ = make(row.scratch(a, 1));
+    if (row.state == nullptr) return;
+    state_ = make(row.state(a));
+    row.prepare(a, exec());
+  }
+  Exec exec(void* stream = nullptr) const {
+    return {.pool = nullptr, .scratch = scratch_.data(), .state = state_.data(), .stream = stream};
+  }
+
+  // What the first `count` rows of the outputs hold, from `from` on.
+  Rows Fetch(std::int64_t count, std::int64_t from = 0) const {
+    EXPECT_TRUE(GpuWait().ok()) << GpuWait().message();
+    Rows rows{{}, static_cast<std::size_t>(RowBytes())};
+    rows.bytes.resize(static_cast<std::size_t>(count) * rows.row);
+    std::size_t column = 0;
+    const std::byte* begin = out_.data();
+    for (const std::int64_t bytes :
+         {hidden_ * 2 * kHc, hidden_ * 2, 4 * kHc * kHc, 4 * kHc, 4 * kHc}) {
+      std::vector<std::byte> part(static_cast<std::size_t>(bytes * count));
+      EXPECT_TRUE(CopyFromGpu(begin + bytes * from, part).ok());
+      for (std::int64_t t = 0; t < count; ++t)
+        std::memcpy(rows.bytes.data() + static_cast<std::size_t>(t) * rows.row + column,
+                    part.data() + t * bytes, static_cast<std::size_t>(bytes));
+      column += static_cast<std::size_t>(bytes);
+      begin += bytes * tokens_;
+    }
+    return rows;
+  }
+
+ private:
+  std::int64_t tokens_ = 0;
+  std::int64_t hidden_ = 0;
+  MhcSite constants_ = {};
+  GpuMemory x_, streams_, post_, comb_, fn_, base_, scale_, norm_, out_, scratch_, state_;
+};
+
+const Kernel<MhcBoundaryArgs>& Row(std::string_view name) {
+  for (const Kernel<MhcBoundaryArgs>& row : MhcBoundaryKernels()) {
+    if (row.name == name) return row;
+  }
+  ADD_FAILURE() << "no row " << name;
+  return MhcBoundaryKernels().back();
+}
+
+constexpr std::string_view kHopper = "cuda/sm90/mhc_boundary";
+constexpr std::string_view kTwin = "cuda/sm80/mhc_boundary";
+
+Rows RunOn(OnGpu& gpu, std::string_view name, std::int64_t begin, std::int64_t count) {
+  Row(name).run(gpu.Args(begin, count), gpu.exec());
+  return gpu.Fetch(count);
+}
+
+class MhcOnHopper : public testing::TestWithParam<std::int64_t> {
+ protected:
+  void SetUp() override {
+    if (FirstGpu().device == nullptr) GTEST_SKIP() << FirstGpu().why_not;
+    const MhcProblem p(1, kHc, GetParam(), DType::kBF16);
+    const Refusal refusal = WhyNot(Row(kHopper), OnGpu(p).Args(0, 1), *FirstGpu().device);
+    if (refusal) GTEST_SKIP() << refusal.why();
+  }
+  MhcProblem Problem(std::int64_t tokens) const {
+    return MhcProblem(tokens, kHc, GetParam(), DType::kBF16, 7);
+  }
+};
+
+// Every position of a tile, batches of both forms and their border.
+TEST_P(MhcOnHopper, ARowIsTheSameInAnyBatch) {
+  OnGpu gpu(Problem(1000));
+  gpu.Prepare(Row(kHopper));
+  const Rows all = RunOn(gpu, kHopper, 0, 1000);
+  for (std::int64_t tokens = 1; tokens <= 130; tokens += tokens < 20 ? 1 : 7) {
+    const std::int64_t begin = tokens * 5 % 97;
+    EXPECT_EQ(RunOn(gpu, kHopper, begin, tokens).FirstOther(0, all, begin), -1) << "T=" << tokens;
+  }
+  for (std::int64_t begin = 0; begin < 17; ++begin)
+    EXPECT_EQ(RunOn(gpu, kHopper, begin, 1).FirstOther(0, all, begin), -1) << "row " << begin;
+  EXPECT_EQ(RunOn(gpu, kHopper, 301, 699).FirstOther(0, all, 301), -1);
+}
+
+TEST_P(MhcOnHopper, HasTheBitsOfItsTwin) {
+  for (const bool strict : {false, true}) {
+    OnGpu gpu(Problem(150));
+    gpu.strict = strict;
+    gpu.Prepare(Row(kHopper));
+    const Rows hopper = RunOn(gpu, kHopper, 0, 150);
+    const Rows few = RunOn(gpu, kHopper, 0, 21);
+    gpu.Prepare(Row(kTwin));
+    const Rows twin = RunOn(gpu, kTwin, 0, 150);
+    EXPECT_EQ(hopper.FirstOther(0, twin, 0), -1) << "strict " << strict;
+    EXPECT_EQ(few.FirstOther(0, twin, 0), -1) << "strict " << strict;
+  }
+}
+
+// However many clusters or groups share the work.
+TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
+  using cuda::sm90::BoundaryForm;
+  OnGpu gpu(Problem(203));
+  gpu.Prepare(Row(kHopper));
+  const Rows want = RunOn(gpu, kHopper, 0, 203);
+  const std::int64_t most = cuda::sm90::PlanMhcBoundary(GetParam(), 64).teams;
+  for (const BoundaryForm form : {BoundaryForm::kCluster, BoundaryForm::kStream}) {
+    for (std::int64_t teams = 1; teams <= (form == BoundaryForm::kCluster ? most : 8); ++teams) {
+      for (const std::int64_t tokens : {3, 203}) {
+        cuda::sm90::MhcBoundaryAs({form, std::min(teams, (tokens + 7) / 8)}, gpu.Args(0, tokens),
+                                  gpu.exec());
+        EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1)
+            << (form == BoundaryForm::kCluster ? "clusters " : "groups ") << teams << ", T "
+            << tokens;
+      }
+    }
+  }
+}
+
+// A thousand runs as one graph, in both forms, while another stream of work comes and goes.
+TEST_P(MhcOnHopper, AGraphGivesTheBitsOfALaunch) {
+  OnGpu gpu(Problem(300));
+  gpu.Prepare(Row(kHopper));
+  for (const std::int64_t tokens : {5, 60, 300}) {
+    const Rows want = RunOn(gpu, kHopper, 0, tokens);
+    const auto enqueue = [&](void* stream) {
+      for (int i = 0; i < 50; ++i) Row(kHopper).run(gpu.Args(0, tokens), gpu.exec(stream));
+    };
+    EXPECT_TRUE(TimeGraph(enqueue, 20).ok());
+    EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1) << "T=" << tokens;
+  }
+}
+
+TEST_P(MhcOnHopper, NanAndInfStayInTheirRow) {
+  for (const std::int64_t tokens : {11, 90}) {
+    const MhcProblem clean = Problem(tokens);
+    OnGpu of_clean(clean);
+    of_clean.Prepare(Row(kHopper));
+    const Rows want = RunOn(of_clean, kHopper, 0, tokens);
+    for (std::int64_t bad = 0; bad < std::min<std::int64_t>(tokens, 9); ++bad) {
+      MhcProblem p = clean;
+      const float value = bad % 3 == 0 ? std::nanf("") : bad % 3 == 1 ? HUGE_VALF : -HUGE_VALF;
+      const auto row = static_cast<std::size_t>(bad);
+      switch (bad % 4) {
+        case 0: p.x.Set(bad * p.hidden + 77, value); break;
+        case 1: p.streams.Set((bad * kHc + 2) * p.hidden + 1029, value); break;
+        case 2: p.post_in[row * kHc + 1] = value; break;
+        default: p.comb_in[row * kHc * kHc + 6] = value;
+      }
+      OnGpu gpu(p);
+      gpu.Prepare(Row(kHopper));
+      const Rows got = RunOn(gpu, kHopper, 0, tokens);
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        const auto a = got.At(t);
+        if (t != bad) {
+          EXPECT_TRUE(std::equal(a.begin(), a.end(), want.At(t).begin())) << t << " beside " << bad;
+        }
+      }
+    }
+  }
+}
+
+// Streams that cancel in v: the products of streams say too little there, v itself must be summed,
+// in some rows of a tile and not in others. With fn = 0 pre is the same for all streams.
+TEST_P(MhcOnHopper, CancellingStreamsAreSummedThemselves) {
+  for (const std::int64_t tokens : {13, 140}) {
+    MhcProblem p = Problem(tokens);
+    std::fill(p.fn.begin(), p.fn.end(), 0.0f);
+    std::fill(p.base.begin(), p.base.end(), 0.0f);
+    std::fill(p.post_in.begin(), p.post_in.end(), 0.0f);
+    std::fill(p.comb_in.begin(), p.comb_in.end(), 0.0f);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      for (std::int64_t j = 0; j < kHc; ++j)
+        p.comb_in[static_cast<std::size_t>((t * kHc + j) * kHc + j)] = 1;
+      if (t % 3 == 0) continue;
+      for (std::int64_t c = 0; c < p.hidden; ++c) {
+        const auto at = [&](std::int64_t j) { return (t * kHc + j) * p.hidden + c; };
+        const float tiny = c % 5 == 0 ? 1.0078125f : 1.0f;
+        p.streams.Set(at(1), -p.streams.Get(at(0)) * tiny);
+        p.streams.Set(at(3), -p.streams.Get(at(2)));
+      }
+    }
+    OnGpu gpu(p);
+    gpu.norm_eps = 1e-12f;
+    gpu.Prepare(Row(kHopper));
+    const Rows hopper = RunOn(gpu, kHopper, 0, tokens);
+    gpu.Prepare(Row(kTwin));
+    EXPECT_EQ(hopper.FirstOther(0, RunOn(gpu, kTwin, 0, tokens), 0), -1);
+    // The mean square of h / weight is 1 whatever v is.
+    for (const std::int64_t t : {0, 1, 11}) {
+      const auto* h = reinterpret_cast<const bf16*>(hopper.At(t).data() + p.hidden * 2 * kHc);
+      double sum = 0;
+      for (std::int64_t c = 0; c < p.hidden; ++c) {
+        const double v = static_cast<float>(h[c]) / p.norm[static_cast<std::size_t>(c)];
+        sum += v * v;
+      }
+      EXPECT_NEAR(sum / static_cast<double>(p.hidden), 1, 5e-3) << "row " << t;
+    }
+  }
+}
+
+// 4 H T beyond 2^31 at H = 7168: the same thousand tokens eighty times over.
+TEST_P(MhcOnHopper, ManyTokensAreTheSameAsFew) {
+  OnGpu few(Problem(1000));
+  few.Prepare(Row(kHopper));
+  const Rows want = RunOn(few, kHopper, 0, 1000);
+  OnGpu many(Problem(1000), 80);
+  many.Prepare(Row(kHopper));
+  Row(kHopper).run(many.Args(0, many.tokens()), many.exec());
+  for (const std::int64_t part : {0, 41, 74, 75, 79})
+    EXPECT_EQ(many.Fetch(1000, part * 1000).FirstOther(0, want, 0), -1) << "part " << part;
+  // The launch after it sees nothing of it.
+  EXPECT_EQ(RunOn(many, kHopper, 0, 3).FirstOther(0, want, 0), -1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, MhcOnHopper, testing::Values(4096, 5120, 7168));
+
+}  // namespace
+}  // namespace birkhoff::ops
