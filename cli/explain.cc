@@ -22,6 +22,7 @@ namespace {
 constexpr const char* kExamples =
     R"(birkhoff explain rms_norm                          one op: its kernels and their refusals
 birkhoff explain linear --case '*mxfp4*' --isa avx2
+birkhoff explain mhc_boundary --device gpu         and how it would be launched
 birkhoff explain --model DIR                       the graph, and every choice in it
 birkhoff explain --format dot | dot -Tsvg > graph.svg)";
 
@@ -30,6 +31,7 @@ struct ExplainFlags {
   std::string op = {};
   std::string case_name = {};
   std::string format = "text";
+  std::string device = "cpu";
 };
 
 std::string Problem(const harness::Choice& choice) {
@@ -49,6 +51,7 @@ std::string ToText(const harness::Choice& choice) {
     text += fmt::format("  {:<{}}  {}\n", row.kernel, width,
                         row.why_not.empty() ? "chosen" : row.why_not);
   }
+  if (!choice.launch.empty()) text += fmt::format("  launch: {}\n", choice.launch);
   return text;
 }
 
@@ -65,6 +68,7 @@ Json ToJson(const std::vector<harness::Choice>& choices) {
                   {"kernel", choice.kernel},
                   {"how", choice.how},
                   {"table", std::move(table)}};
+    if (!choice.launch.empty()) entry["launch"] = choice.launch;
     if (choice.nodes > 0) entry["nodes"] = choice.nodes;
     if (!choice.cases.empty()) entry["cases"] = choice.cases;
     list.push_back(std::move(entry));
@@ -100,6 +104,11 @@ Result<Exit> ExplainOp(const ExplainFlags& flags) {
   }
   Device device = HostDevice();
   device.isa = std::min(device.isa, MaxIsa(flags.model.isa));
+  if (flags.device == "gpu") {
+    if (FirstGpu().device == nullptr)
+      return Status::Unsupported(fmt::format("--device gpu: {}", FirstGpu().why_not));
+    device = *FirstGpu().device;
+  }
   BK_ASSIGN_OR_RETURN(const std::vector<harness::Choice> choices,
                       harness::ExplainOp(flags.op, flags.case_name, device));
   if (flags.format == "json") {
@@ -134,6 +143,8 @@ void AddExplain(CLI::App& app, Action& chosen) {
   AddModelFlags(flags, f->model);
   flags.Subject("--case", f->case_name, "PATTERN",
                 "with an op: cases to decide (default: those of 'birkhoff bench ops')");
+  flags.Value("--device", f->device, "DEVICE", "with an op: cpu or gpu, whose kernels decide")
+      ->check(CLI::IsMember({"cpu", "gpu"}));
   flags.Value("--format", f->format, "FORMAT", "text, dot (Graphviz) or json")
       ->check(CLI::IsMember({"text", "dot", "json"}));
   flags.app().callback(

@@ -38,6 +38,10 @@ struct Kernel {
   std::size_t (*state)(const Args& args) = nullptr;
   void (*prepare)(const Args& args, const Exec& exec) = nullptr;
 
+  // How run() would launch with these extents on the GPU of this process, and why; null: always the
+  // same.
+  std::string (*launch)(const Args& args) = nullptr;
+
   // Computes. Arguments were validated by the op. Does not allocate, fail or depend on the number
   // of threads.
   void (*run)(const Args& args, const Exec& exec) = nullptr;

@@ -16,7 +16,7 @@ namespace birkhoff::harness {
 namespace {
 
 bool SameDecision(const Choice& a, const Choice& b) {
-  return a.op == b.op && a.kernel == b.kernel && a.how == b.how &&
+  return a.op == b.op && a.kernel == b.kernel && a.how == b.how && a.launch == b.launch &&
          std::equal(a.table.begin(), a.table.end(), b.table.begin(), b.table.end(),
                     [](const KernelRow& x, const KernelRow& y) {
                       return x.kernel == y.kernel && x.why_not == y.why_not;
@@ -31,7 +31,10 @@ Choice Decide(const Suite& suite, int c, const Device& device) {
     std::string why_not = WrongDevice(suite.device(k), device).why();
     if (why_not.empty()) why_not = suite.Refuses(c, k, device).why();
     if (why_not.empty() && !choice.kernel.empty()) why_not = "a better one accepts";
-    if (why_not.empty()) choice.kernel = name;
+    if (why_not.empty()) {
+      choice.kernel = name;
+      choice.launch = suite.Launch(c, k);
+    }
     choice.table.push_back({name, std::move(why_not)});
   }
   return choice;
@@ -90,7 +93,8 @@ Result<std::vector<Choice>> ExplainOp(const std::string& op, const std::string& 
   BK_ASSIGN_OR_RETURN(const Suite* suite, FindSuite(op));
   std::vector<Choice> choices;
   std::vector<std::string_view> names;
-  for (int c = 0; c < suite->cases(); ++c) {
+  const bool gpu = device.kind == DeviceKind::kGpu;
+  for (int c = 0; c < (gpu ? suite->bench_cases() : suite->cases()); ++c) {
     names.push_back(suite->case_name(c));
     const bool wanted =
         case_name.empty() ? suite->is_bench(c) : Matches(suite->case_name(c), case_name);

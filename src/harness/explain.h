@@ -22,11 +22,12 @@ struct Choice {
   int nodes = 0;                        // that are decided so; of a graph
   std::string kernel = {};              // chosen
   std::string how = {};                 // "first that accepts", "forced"
+  std::string launch = {};              // how a GPU kernel launches here, and why
   std::vector<KernelRow> table = {};
 };
 
-// The table of an op on `device`, for each of its benchmark cases or those that match a pattern;
-// cases that are decided alike are told once.
+// The table of an op on `device`, for each of its benchmark cases on such a device or those that
+// match a pattern; cases that are decided alike are told once.
 // Errors   kNotFound  no such op or case; lists what there is
 Result<std::vector<Choice>> ExplainOp(const std::string& op, const std::string& case_name,
                                       const Device& device);

@@ -99,6 +99,8 @@ struct Case {
   bool bench = false;  // also a benchmark case
   // Extents by the names of the field, for reports: {"H", 4096}, {"T", 1}.
   std::vector<std::pair<std::string, std::int64_t>> dims = {};
+  // Arguments without data, for questions about them; null: those of make().
+  std::function<Args()> extents = {};
 };
 
 // Benchmarks of GPU rows, with cases that would take a CPU too long.
@@ -141,6 +143,8 @@ class Suite {
   virtual std::string_view kernel_name(int k) const = 0;
   virtual std::string_view bits(int k) const = 0;
   virtual DeviceKind device(int k) const = 0;
+  // How the kernel would launch on the GPU of this process; empty: always the same.
+  virtual std::string Launch(int c, int k) const = 0;
   virtual Refusal Refuses(int c, int k, const Device& device) const = 0;
   virtual CheckResult Check(int c, int k, ThreadPool& pool) const = 0;
   // Bytes of all outputs of kernel k, for comparisons of bits between kernels and thread counts.

@@ -58,7 +58,15 @@ std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args
                                   Short(s.type), s.iterations),
                       [make, s](std::string_view bits) { return make(s, MhcArithmetic::Of(bits)); },
                       s.bench,
-                      {{"H", s.hidden}, {"T", s.tokens}}};
+                      {{"H", s.hidden}, {"T", s.tokens}},
+                      [s] {
+                        Args args;
+                        args.type = s.type;
+                        args.tokens = s.tokens;
+                        args.hc = s.hc;
+                        args.hidden = s.hidden;
+                        return args;
+                      }};
   };
   std::vector<Case<Args>> cases;
   for (const MhcShape& s : kShapes) cases.push_back(to_case(s));

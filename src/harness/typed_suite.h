@@ -54,11 +54,15 @@ class TypedSuite final : public Suite {
   std::string_view bits(int k) const override { return Row(k).bits; }
   DeviceKind device(int k) const override { return Row(k).device; }
 
+  std::string Launch(int c, int k) const override {
+    return Row(k).launch != nullptr ? Row(k).launch(Extents(c)) : "";
+  }
+
   // A GPU row is asked about the GPU, whatever CPU the caller is interested in.
   Refusal Refuses(int c, int k, const Device& device) const override {
     const Device* gpu = FirstGpu().device;
     const bool other = Row(k).device == DeviceKind::kGpu && gpu != nullptr;
-    return WhyNot(Row(k), At(c).make().args, other ? *gpu : device);
+    return WhyNot(Row(k), Extents(c), other ? *gpu : device);
   }
 
   CheckResult Check(int c, int k, ThreadPool& pool) const override {
@@ -100,6 +104,7 @@ class TypedSuite final : public Suite {
     const auto i = static_cast<std::size_t>(c);
     return i < cases_.size() ? cases_[i] : gpu_bench_.cases[i - cases_.size()];
   }
+  Args Extents(int c) const { return At(c).extents ? At(c).extents() : At(c).make().args; }
   const Kernel<Args>& Row(int k) const { return table_[static_cast<std::size_t>(k)]; }
 
   static std::size_t ScratchFor(const Kernel<Args>& kernel, const Args& args, ThreadPool& pool) {

@@ -39,6 +39,7 @@ list(APPEND cpu_sources
 list(APPEND gpu_sources
   cuda/mhc_pack.cu
   cuda/sm80/mhc.cu
+  cuda/sm80/mhc_streams.cu
   gpu/mhc.cu
 )
 list(APPEND sm90_sources

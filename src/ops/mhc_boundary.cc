@@ -35,6 +35,7 @@ constexpr Kernel<MhcBoundaryArgs> kTable[] = {
      .scratch = cuda::sm90::MhcBoundaryScratch,
      .state = cuda::sm90::MhcBoundaryState,
      .prepare = cuda::sm90::MhcBoundaryPrepare,
+     .launch = cuda::sm90::MhcBoundaryLaunch,
      .run = cuda::sm90::MhcBoundary},
     {.name = "cuda/sm80/mhc_boundary",
      .bits = "mhc bf16x2",

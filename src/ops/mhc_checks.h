@@ -1,6 +1,8 @@
 // Checks of infer() that the mHC ops share.
 #pragma once
 
+#include <string>
+
 #include "kernels/args/mhc.h"
 #include "ops/typed_op.h"
 
@@ -10,6 +12,15 @@ namespace birkhoff::ops {
 template <class Args>
 Refusal RefusesTensorCores(const Args& args, const Device& device) {
   if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  return NeedsBuiltGpu(device);
+}
+
+// Refusals of the rows that read and write 16 bytes at a time.
+template <class Args>
+Refusal RefusesWideWords(const Args& args, const Device& device) {
+  if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (args.hidden % 8 != 0)
+    return Refusal("needs H to be a multiple of 8, got " + std::to_string(args.hidden));
   return NeedsBuiltGpu(device);
 }
 

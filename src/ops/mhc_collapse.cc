@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -12,6 +13,12 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcCollapseArgs> kTable[] = {
+    {.name = "cuda/sm80/mhc_collapse",
+     .bits = "exact",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesWideWords<MhcCollapseArgs>,
+     .run = cuda::sm80::MhcCollapse},
     {.name = "gpu/mhc_collapse",
      .bits = "exact",
      .source = "own",

@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -12,6 +13,12 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcPostArgs> kTable[] = {
+    {.name = "cuda/sm80/mhc_post",
+     .bits = "exact",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesWideWords<MhcPostArgs>,
+     .run = cuda::sm80::MhcPost},
     {.name = "gpu/mhc_post",
      .bits = "exact",
      .source = "own",

@@ -8,6 +8,8 @@ namespace birkhoff::cuda {
 
 namespace sm80 {
 
+void MhcPost(const MhcPostArgs&, const Exec&) { std::abort(); }
+void MhcCollapse(const MhcCollapseArgs&, const Exec&) { std::abort(); }
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 void MhcCoeffs(const MhcCoeffsArgs&, const Exec&) { std::abort(); }
 void MhcHead(const MhcHeadArgs&, const Exec&) { std::abort(); }
@@ -29,6 +31,7 @@ void MhcBoundary(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&) { std::abort(); }
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
+std::string MhcBoundaryLaunch(const MhcBoundaryArgs&) { std::abort(); }
 BoundaryPlan PlanMhcBoundary(std::int64_t, std::int64_t) { std::abort(); }
 void MhcBoundaryAs(const BoundaryPlan&, const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 

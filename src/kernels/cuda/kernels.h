@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "base/exec.h"
 #include "kernels/args/mhc.h"
@@ -14,6 +15,10 @@
 namespace birkhoff::cuda {
 
 namespace sm80 {
+
+// bf16 streams, H a multiple of 8. Class "exact", unlike the rest.
+void MhcPost(const MhcPostArgs&, const Exec&);
+void MhcCollapse(const MhcCollapseArgs&, const Exec&);
 
 // Any H, hc of 2, 4 or 8, bf16 streams: two launches, sums of slices through scratch.
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
@@ -38,6 +43,8 @@ void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&);
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&);
+
+std::string MhcBoundaryLaunch(const MhcBoundaryArgs&);
 
 // The launch that MhcBoundary() makes, and MhcBoundary() with another one: the bits stay.
 BoundaryPlan PlanMhcBoundary(std::int64_t hidden, std::int64_t tokens);

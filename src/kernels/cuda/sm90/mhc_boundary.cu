@@ -61,6 +61,10 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   }
 }
 
+std::string MhcBoundaryLaunch(const MhcBoundaryArgs& a) {
+  return Describe(PlanMhcBoundary(a.hidden, a.tokens), a.hidden, a.tokens);
+}
+
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
   return static_cast<std::size_t>(a.tokens) * kSlices * kSums * sizeof(float);
 }

@@ -1,0 +1,98 @@
+// mHC post and collapse for bf16 rows of whole 16-byte words: a thread takes eight columns of all
+// streams of a token. The bits are those of every other kernel: each operation is written.
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/mhc_brick.h"
+
+namespace birkhoff::cuda::sm80 {
+namespace {
+
+constexpr int kThreads = 256;
+
+// Word `i` of the rows of 8 columns that this thread has, of `words` in all.
+struct Place {
+  std::int64_t token;
+  std::int64_t word;
+
+  __device__ Place(std::int64_t i, std::int64_t words_of_row)
+      : token(i / words_of_row), word(i % words_of_row) {}
+};
+
+template <int hc>
+__global__ void __launch_bounds__(kThreads)
+    Post(const uint4* x, const uint4* streams, const float* post, const float* comb, uint4* out,
+         std::int64_t words, std::int64_t words_of_row) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= words) return;
+  const Place at(i, words_of_row);
+  const std::int64_t first = at.token * hc * words_of_row + at.word;
+  uint4 in[hc], mixed[hc];
+#pragma unroll
+  for (int j = 0; j < hc; ++j) in[j] = streams[first + j * words_of_row];
+  alignas(16) float coefficients[hc * (hc + 1)];
+#pragma unroll
+  for (int j = 0; j < hc; ++j) coefficients[j] = __ldg(post + at.token * hc + j);
+#pragma unroll
+  for (int j = 0; j < hc * hc; ++j) coefficients[hc + j] = __ldg(comb + at.token * hc * hc + j);
+  Mix<hc>(x[i], in, coefficients, mixed);
+#pragma unroll
+  for (int j = 0; j < hc; ++j) out[first + j * words_of_row] = mixed[j];
+}
+
+template <int hc>
+__global__ void __launch_bounds__(kThreads)
+    CollapseStreams(const uint4* streams, const float* pre, uint4* out, std::int64_t words,
+                    std::int64_t words_of_row) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= words) return;
+  const Place at(i, words_of_row);
+  const std::int64_t first = at.token * hc * words_of_row + at.word;
+  uint4 in[hc];
+  float weight[hc];
+#pragma unroll
+  for (int j = 0; j < hc; ++j) {
+    in[j] = __ldg(streams + first + j * words_of_row);
+    weight[j] = __ldg(pre + at.token * hc + j);
+  }
+  constexpr float kNoNorm[8] = {};
+  out[i] = Collapse<hc>(in, weight, 0, kNoNorm, false);
+}
+
+// Calls f.template operator()<hc>().
+template <class F>
+void WithStreams(std::int64_t hc, F f) {
+  if (hc == 2) {
+    f.template operator()<2>();
+  } else if (hc == 4) {
+    f.template operator()<4>();
+  } else {
+    f.template operator()<8>();
+  }
+}
+
+unsigned Blocks(std::int64_t words) {
+  return static_cast<unsigned>((words + kThreads - 1) / kThreads);
+}
+
+}  // namespace
+
+void MhcPost(const MhcPostArgs& a, const Exec& exec) {
+  if (a.tokens == 0) return;
+  const std::int64_t words = a.tokens * a.hidden / 8;
+  WithStreams(a.hc, [&]<int hc>() {
+    Post<hc><<<Blocks(words), kThreads, 0, static_cast<cudaStream_t>(exec.stream)>>>(
+        static_cast<const uint4*>(a.x), static_cast<const uint4*>(a.streams), a.post, a.comb,
+        static_cast<uint4*>(a.out), words, a.hidden / 8);
+  });
+}
+
+void MhcCollapse(const MhcCollapseArgs& a, const Exec& exec) {
+  if (a.tokens == 0) return;
+  const std::int64_t words = a.tokens * a.hidden / 8;
+  WithStreams(a.hc, [&]<int hc>() {
+    CollapseStreams<hc><<<Blocks(words), kThreads, 0, static_cast<cudaStream_t>(exec.stream)>>>(
+        static_cast<const uint4*>(a.streams), a.pre, static_cast<uint4*>(a.out), words,
+        a.hidden / 8);
+  });
+}
+
+}  // namespace birkhoff::cuda::sm80
