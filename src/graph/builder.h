@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "birkhoff/status.h"
@@ -160,12 +161,20 @@ class Builder {
   MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
                                 const MhcParameters& next, const MhcConstants& constants,
                                 Value norm, double norm_eps, Here here = Here::Now());
+  MhcBoundaryResult MhcBoundaryShifted(Value x, Value streams, Value post, Value comb,
+                                       const MhcParameters& next, const MhcConstants& constants,
+                                       Value norm, double norm_eps, Value pre,
+                                       Here here = Here::Now());
   MhcCoefficients MhcCoeffs(Value streams, const MhcParameters& site, const MhcConstants& constants,
                             Here here = Here::Now());
   Value MhcCollapse(Value streams, Value pre, Here here = Here::Now());
   Value MhcHead(Value streams, const MhcParameters& head, double rms_eps, double eps,
                 Here here = Here::Now());
   Value MhcPost(Value x, Value streams, Value post, Value comb, Here here = Here::Now());
+  // The new streams, and what the logits are made of.
+  std::pair<Value, Value> MhcTail(Value x, Value streams, Value post, Value comb,
+                                  const MhcParameters& head, double rms_eps, double eps, Value norm,
+                                  double norm_eps, Here here = Here::Now());
   Value Reshape(Value x, std::span<const ops::Extent> shape, Here here = Here::Now());
   Value Reshape(Value x, std::initializer_list<ops::Extent> shape, Here here = Here::Now()) {
     return Reshape(x, std::span(shape.begin(), shape.size()), here);

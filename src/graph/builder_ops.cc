@@ -82,18 +82,30 @@ Value Builder::Linear(Value x, Value w, DType out, std::int64_t groups, Here her
   return One(Op(ops::kLinear, {x, w}, {{"groups", groups}, {"out", AsInt(out)}}, here));
 }
 
+namespace {
+
+ops::Attributes BoundaryAttributes(const MhcConstants& c, double norm_eps) {
+  return {{"iterations", c.iterations},     {"rms_eps", c.rms_eps},     {"pre_eps", c.pre_eps},
+          {"sinkhorn_eps", c.sinkhorn_eps}, {"post_mult", c.post_mult}, {"norm_eps", norm_eps}};
+}
+
+}  // namespace
+
 MhcBoundaryResult Builder::MhcBoundary(Value x, Value streams, Value post, Value comb,
                                        const MhcParameters& next, const MhcConstants& c, Value norm,
                                        double norm_eps, Here here) {
   const auto [streams_out, pre_out, post_out, comb_out, h] =
       Take<5>(Op(ops::kMhcBoundary, {x, streams, post, comb, next.fn, next.base, next.scale, norm},
-                 {{"iterations", c.iterations},
-                  {"rms_eps", c.rms_eps},
-                  {"pre_eps", c.pre_eps},
-                  {"sinkhorn_eps", c.sinkhorn_eps},
-                  {"post_mult", c.post_mult},
-                  {"norm_eps", norm_eps}},
-                 here));
+                 BoundaryAttributes(c, norm_eps), here));
+  return {streams_out, {pre_out, post_out, comb_out}, h};
+}
+
+MhcBoundaryResult Builder::MhcBoundaryShifted(Value x, Value streams, Value post, Value comb,
+                                              const MhcParameters& next, const MhcConstants& c,
+                                              Value norm, double norm_eps, Value pre, Here here) {
+  const auto [streams_out, pre_out, post_out, comb_out, h] = Take<5>(Op(
+      ops::kMhcBoundaryShifted, {x, streams, post, comb, next.fn, next.base, next.scale, norm, pre},
+      BoundaryAttributes(c, norm_eps), here));
   return {streams_out, {pre_out, post_out, comb_out}, h};
 }
 
@@ -122,6 +134,15 @@ Value Builder::MhcHead(Value streams, const MhcParameters& head, double rms_eps,
 
 Value Builder::MhcPost(Value x, Value streams, Value post, Value comb, Here here) {
   return One(Op(ops::kMhcPost, {x, streams, post, comb}, {}, here));
+}
+
+std::pair<Value, Value> Builder::MhcTail(Value x, Value streams, Value post, Value comb,
+                                         const MhcParameters& head, double rms_eps, double eps,
+                                         Value norm, double norm_eps, Here here) {
+  const auto [streams_out, out] =
+      Take<2>(Op(ops::kMhcTail, {x, streams, post, comb, head.fn, head.base, head.scale, norm},
+                 {{"rms_eps", rms_eps}, {"eps", eps}, {"norm_eps", norm_eps}}, here));
+  return {streams_out, out};
 }
 
 Value Builder::Reshape(Value x, std::span<const ops::Extent> shape, Here here) {

@@ -50,6 +50,11 @@ class MhcBounds {
     return LogitAt(token, row, scale).error / 4 + 8 * kF32Eps;
   }
 
+  // The sigmoid itself, in double.
+  double SigmoidAt(std::int64_t token, std::int64_t row, double scale) const {
+    return 1 / (1 + std::exp(-LogitAt(token, row, scale).value));
+  }
+
   // Relative, of every element of comb.
   //
   // All that follows the logits adds and divides positive numbers, so relative errors bound it. A

@@ -49,6 +49,13 @@ constexpr std::int64_t kBenchWidths[] = {4096, 5120, 7168};
 constexpr std::int64_t kBenchTokens[] = {1,   2,   4,   8,   16,  17,   32,   33,   64,   65,   96,
                                          128, 192, 256, 320, 512, 1024, 2048, 4096, 8192, 16384};
 
+// The part of an argument struct that has the extents.
+template <class Args>
+Args& WithExtents(Args& args) {
+  return args;
+}
+MhcBoundaryArgs& WithExtents(MhcBoundaryShiftedArgs& args) { return args.boundary; }
+
 template <class Args>
 std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args>> table,
                                 Problem<Args> (*make)(const MhcShape&, MhcArithmetic),
@@ -61,10 +68,11 @@ std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args
                       {{"H", s.hidden}, {"T", s.tokens}},
                       [s] {
                         Args args;
-                        args.type = s.type;
-                        args.tokens = s.tokens;
-                        args.hc = s.hc;
-                        args.hidden = s.hidden;
+                        auto& extents = WithExtents(args);
+                        extents.type = s.type;
+                        extents.tokens = s.tokens;
+                        extents.hc = s.hc;
+                        extents.hidden = s.hidden;
                         return args;
                       }};
   };
@@ -261,11 +269,20 @@ void* Dyadic(Buffers& buffers, std::int64_t count, DType type, double step, std:
   return data;
 }
 
-// Bound of h, from the definition's own X' and pre.
-class BoundaryBound {
+// What h of a token is made of.
+struct HParts {
+  const void* streams = nullptr;  // X' [T, hc, H]
+  const float* pre = nullptr;     // [T, hc]
+  // Bound of the error of pre[token, j].
+  std::function<double(std::int64_t token, std::int64_t j)> pre_error = {};
+  const float* norm_weight = nullptr;  // [H]
+  double norm_eps = 0;
+};
+
+// Bound of h = norm(sum_j pre_j X'_j), from the definition's own X' and pre.
+class HBound {
  public:
-  BoundaryBound(const MhcShape& s, const MhcBoundaryArgs& a, const MhcBounds& bounds)
-      : s_(s), a_(a), bounds_(bounds) {}
+  HBound(const MhcShape& s, HParts parts) : s_(s), a_(std::move(parts)) {}
 
   double operator()(std::int64_t i, double expected) {
     const std::int64_t token = i / s_.hidden;
@@ -282,17 +299,15 @@ class BoundaryBound {
     token_ = token;
     errors_.assign(static_cast<std::size_t>(s_.hidden), 0);
     std::vector<double> of_pre;
-    for (std::int64_t j = 0; j < s_.hc; ++j) {
-      of_pre.push_back(bounds_.Sigmoid(token, j, a_.site.scale[0]));
-    }
+    for (std::int64_t j = 0; j < s_.hc; ++j) of_pre.push_back(a_.pre_error(token, j));
     double squares = 0;
     double error_squares = 0;
     for (std::int64_t c = 0; c < s_.hidden; ++c) {
       double v = 0;
-      double error = CollapseError(s_, a_.streams_out, a_.pre_out, token * s_.hidden + c);
+      double error = CollapseError(s_, a_.streams, a_.pre, token * s_.hidden + c);
       for (std::int64_t j = 0; j < s_.hc; ++j) {
-        const double x = Value(a_.streams_out, s_.type, (token * s_.hc + j) * s_.hidden + c);
-        v += a_.pre_out[token * s_.hc + j] * x;
+        const double x = Value(a_.streams, s_.type, (token * s_.hc + j) * s_.hidden + c);
+        v += a_.pre[token * s_.hc + j] * x;
         error += of_pre[static_cast<std::size_t>(j)] * std::abs(x);
       }
       errors_[static_cast<std::size_t>(c)] = error;
@@ -306,40 +321,136 @@ class BoundaryBound {
   }
 
   MhcShape s_ = {};
-  MhcBoundaryArgs a_ = {};
-  MhcBounds bounds_;
+  HParts a_ = {};
   std::int64_t token_ = -1;
   double rs_ = 0;
   double rms_error_ = 0;
   std::vector<double> errors_ = {};
 };
 
-Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s, MhcArithmetic arithmetic) {
-  Problem<MhcBoundaryArgs> p;
-  p.buffers = s.NewBuffers();
-  Buffers& b = *p.buffers;
-  MhcBoundaryArgs& a = p.args;
-  a.x = Dyadic(b, s.tokens * s.hidden, s.type, 1.0 / 32, 200);
-  a.streams = Dyadic(b, s.stream_elements(), s.type, 1.0 / 32, 200);
-  a.post = static_cast<float*>(Dyadic(b, s.tokens * s.hc, kF32, 1.0 / 64, 128));
-  a.comb = static_cast<float*>(Dyadic(b, s.tokens * s.hc * s.hc, kF32, 1.0 / 64, 64));
+// The inputs of a mix whose X' definition and kernels agree on.
+struct MixInputs {
+  void* x;
+  void* streams;
+  float* post;
+  float* comb;
+
+  MixInputs(Buffers& b, const MhcShape& s)
+      : x(Dyadic(b, s.tokens * s.hidden, s.type, 1.0 / 32, 200)),
+        streams(Dyadic(b, s.stream_elements(), s.type, 1.0 / 32, 200)),
+        post(static_cast<float*>(Dyadic(b, s.tokens * s.hc, kF32, 1.0 / 64, 128))),
+        comb(static_cast<float*>(Dyadic(b, s.tokens * s.hc * s.hc, kF32, 1.0 / 64, 64))) {}
+};
+
+// A boundary whose h is read with `pre`, or with its own where that is null.
+void FillBoundary(const MhcShape& s, MhcArithmetic arithmetic, const float* pre, Buffers& b,
+                  MhcBoundaryArgs& a, std::vector<Output>& outputs) {
+  const MixInputs in(b, s);
+  a.x = in.x;
+  a.streams = in.streams;
+  a.post = in.post;
+  a.comb = in.comb;
   a.site = Site(b, s);
   a.norm_weight = b.Floats(s.hidden, 0.3, 1.0);
-  p.outputs.push_back(NewOutput(b, "streams_out", s.type, s.stream_elements()));
-  a.streams_out = p.outputs[0].data;
-  const MhcBounds bounds = AddCoefficients(b, s, arithmetic, a.streams_out, a.site, p.outputs);
-  a.pre_out = static_cast<float*>(p.outputs[1].data);
-  a.post_out = static_cast<float*>(p.outputs[2].data);
-  a.comb_out = static_cast<float*>(p.outputs[3].data);
+  outputs.push_back(NewOutput(b, "streams_out", s.type, s.stream_elements()));
+  a.streams_out = outputs[0].data;
+  const MhcBounds bounds = AddCoefficients(b, s, arithmetic, a.streams_out, a.site, outputs);
+  a.pre_out = static_cast<float*>(outputs[1].data);
+  a.post_out = static_cast<float*>(outputs[2].data);
+  a.comb_out = static_cast<float*>(outputs[3].data);
   a.type = s.type;
   a.tokens = s.tokens;
   a.hc = s.hc;
   a.hidden = s.hidden;
-  p.outputs.push_back(
-      NewOutput(b, "h", s.type, s.tokens * s.hidden, BoundaryBound(s, p.args, bounds)));
-  a.h = p.outputs[4].data;
-  p.bytes = 2 * s.stream_bytes() + 2 * s.row_bytes() + s.fn_bytes() + 2 * s.coefficient_bytes();
+  const auto of_own = [bounds, scale = a.site.scale[0]](std::int64_t token, std::int64_t j) {
+    return bounds.Sigmoid(token, j, scale);
+  };
+  const auto of_given = [](std::int64_t, std::int64_t) { return 0.0; };
+  HParts parts = {.streams = a.streams_out,
+                  .pre = pre != nullptr ? pre : a.pre_out,
+                  .norm_weight = a.norm_weight,
+                  .norm_eps = a.norm_eps};
+  if (pre != nullptr) {
+    parts.pre_error = of_given;
+  } else {
+    parts.pre_error = of_own;
+  }
+  outputs.push_back(NewOutput(b, "h", s.type, s.tokens * s.hidden, HBound(s, std::move(parts))));
+  a.h = outputs[4].data;
+}
+
+double BoundaryBytes(const MhcShape& s) {
+  return 2 * s.stream_bytes() + 2 * s.row_bytes() + s.fn_bytes() + 2 * s.coefficient_bytes();
+}
+
+Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s, MhcArithmetic arithmetic) {
+  Problem<MhcBoundaryArgs> p;
+  p.buffers = s.NewBuffers();
+  FillBoundary(s, arithmetic, nullptr, *p.buffers, p.args, p.outputs);
+  p.bytes = BoundaryBytes(s);
   p.flops = s.mix_flops() + s.projection_flops();
+  return p;
+}
+
+Problem<MhcBoundaryShiftedArgs> MakeBoundaryShifted(const MhcShape& s, MhcArithmetic arithmetic) {
+  Problem<MhcBoundaryShiftedArgs> p;
+  p.buffers = s.NewBuffers();
+  p.args.pre = p.buffers->Floats(s.tokens * s.hc, 0.3, 0.5);
+  FillBoundary(s, arithmetic, p.args.pre, *p.buffers, p.args.boundary, p.outputs);
+  p.bytes = BoundaryBytes(s) + 4.0 * static_cast<double>(s.tokens * s.hc);
+  p.flops = s.mix_flops() + s.projection_flops();
+  return p;
+}
+
+Problem<MhcTailArgs> MakeTail(const MhcShape& s, MhcArithmetic arithmetic) {
+  Problem<MhcTailArgs> p;
+  p.buffers = s.NewBuffers();
+  Buffers& b = *p.buffers;
+  MhcTailArgs& a = p.args;
+  const MixInputs in(b, s);
+  a.x = in.x;
+  a.streams = in.streams;
+  a.post = in.post;
+  a.comb = in.comb;
+  a.fn = Fn(b, s.hc, s);
+  a.base = b.Floats(s.hc, 1.0);
+  a.scale = b.Floats(1, 0.1, 0.9);
+  a.norm_weight = b.Floats(s.hidden, 0.3, 1.0);
+  a.type = s.type;
+  a.tokens = s.tokens;
+  a.hc = s.hc;
+  a.hidden = s.hidden;
+  p.outputs.push_back(NewOutput(b, "streams_out", s.type, s.stream_elements()));
+  a.streams_out = p.outputs[0].data;
+  const MhcBounds bounds(a.streams_out, s.type, s.hc, s.hidden, a.fn, a.base, a.rms_eps,
+                         arithmetic);
+  // The definition's weights of a token, which it keeps to itself.
+  const auto weights = std::make_shared<std::vector<float>>(
+      static_cast<std::size_t>(s.tokens * s.hc), std::nanf(""));
+  const auto bound =
+      [=, known = std::int64_t{-1},
+       of_h = HBound(s, {.streams = a.streams_out,
+                         .pre = weights->data(),
+                         .pre_error =
+                             [bounds, scale = a.scale[0]](std::int64_t token, std::int64_t j) {
+                               return bounds.Sigmoid(token, j, scale);
+                             },
+                         .norm_weight = a.norm_weight,
+                         .norm_eps = a.norm_eps})](std::int64_t i, double expected) mutable {
+        const std::int64_t token = i / s.hidden;
+        if (token != known) {
+          known = token;
+          for (std::int64_t j = 0; j < s.hc; ++j)
+            (*weights)[static_cast<std::size_t>(token * s.hc + j)] =
+                static_cast<float>(bounds.SigmoidAt(token, j, a.scale[0]) + a.eps);
+        }
+        return of_h(i, expected);
+      };
+  p.outputs.push_back(NewOutput(b, "out", s.type, s.tokens * s.hidden, bound));
+  a.out = p.outputs[1].data;
+  p.bytes = 2 * s.stream_bytes() + 2 * s.row_bytes() + 4.0 * static_cast<double>(s.hc * s.k()) +
+            s.coefficient_bytes();
+  p.flops = s.mix_flops() + 2.0 * static_cast<double>(s.tokens * s.hc * s.k());
   return p;
 }
 
@@ -349,14 +460,22 @@ void ChainBoundaries(const MhcBoundaryArgs& before, MhcBoundaryArgs& next) {
   next.comb = before.comb_out;
 }
 
+void ChainShifted(const MhcBoundaryShiftedArgs& before, MhcBoundaryShiftedArgs& next) {
+  ChainBoundaries(before.boundary, next.boundary);
+  next.pre = before.boundary.pre_out;
+}
+
 }  // namespace
 
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to) {
   to.push_back(MhcSuite("mhc_boundary", ops::MhcBoundaryKernels(), MakeBoundary, ChainBoundaries));
+  to.push_back(MhcSuite("mhc_boundary_shifted", ops::MhcBoundaryShiftedKernels(),
+                        MakeBoundaryShifted, ChainShifted));
   to.push_back(MhcSuite("mhc_coeffs", ops::MhcCoeffsKernels(), MakeCoeffs));
   to.push_back(MhcSuite("mhc_collapse", ops::MhcCollapseKernels(), MakeCollapse));
   to.push_back(MhcSuite("mhc_head", ops::MhcHeadKernels(), MakeHead));
   to.push_back(MhcSuite("mhc_post", ops::MhcPostKernels(), MakePost));
+  to.push_back(MhcSuite("mhc_tail", ops::MhcTailKernels(), MakeTail));
 }
 
 }  // namespace birkhoff::harness

@@ -9,10 +9,12 @@ list(APPEND ref_sources
   kv_write.cc
   linear.cc
   mhc_boundary.cc
+  mhc_boundary_shifted.cc
   mhc_coeffs.cc
   mhc_collapse.cc
   mhc_head.cc
   mhc_post.cc
+  mhc_tail.cc
   rms_norm.cc
   rope.cc
   route.cc
@@ -28,10 +30,12 @@ list(APPEND cpu_sources
   kv_write.cc
   linear.cc
   mhc_boundary.cc
+  mhc_boundary_shifted.cc
   mhc_coeffs.cc
   mhc_collapse.cc
   mhc_head.cc
   mhc_post.cc
+  mhc_tail.cc
   rms_norm.cc
   rope.cc
   route.cc

@@ -33,6 +33,8 @@ extern const OpDef kLinear;
 // {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult, norm_eps} -> (streams', pre',
 // post', comb', h)
 extern const OpDef kMhcBoundary;
+// (the operands of mhc_boundary, pre f32 [T,hc] of the site before) {the same} -> (the same)
+extern const OpDef kMhcBoundaryShifted;
 // (streams [T,hc,H], fn [N,hc H], base [N], scale [3] vectors)
 // {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult} -> (pre f32 [T,hc], post f32
 // [T,hc], comb f32 [T,hc,hc])
@@ -43,6 +45,9 @@ extern const OpDef kMhcCollapse;
 extern const OpDef kMhcHead;
 // (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc]) {} -> streams' [T,hc,H]
 extern const OpDef kMhcPost;
+// (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc], fn, base, scale of the head,
+// norm vectors) {number rms_eps, eps, norm_eps} -> (streams', [T,H])
+extern const OpDef kMhcTail;
 // (x) {ReshapeAttributes(shape)} -> the same elements under another shape
 extern const OpDef kReshape;
 Attributes ReshapeAttributes(std::span<const Extent> shape);

@@ -58,4 +58,52 @@ Status CheckSite(std::string_view op, const Attributes& attributes) {
       fmt::format("{}: expected at least 1 iteration, got {}", op, iterations));
 }
 
+Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attributes& attributes,
+                                             std::span<const ValueType> in) {
+  const auto named = [&](std::string_view what) { return fmt::format("{} {}", op, what); };
+  const ValueType& streams = in[1];
+  BK_RETURN_IF_ERROR(ExpectStreams(op, streams));
+  const Extent t = streams.shape[0];
+  const Extent hc = streams.shape[1];
+  const Extent hidden = streams.shape[2];
+  BK_RETURN_IF_ERROR(ExpectType(named("x"), in[0], streams.dtype));
+  BK_RETURN_IF_ERROR(ExpectShape(named("x"), in[0], {t, hidden}));
+  BK_RETURN_IF_ERROR(ExpectCoefficients(named("post"), in[2], {t, hc}));
+  BK_RETURN_IF_ERROR(ExpectCoefficients(named("comb"), in[3], {t, hc, hc}));
+  BK_RETURN_IF_ERROR(ExpectMhcParameters(op, streams, in.subspan(4), hc.times * (hc.times + 2), 3));
+  BK_RETURN_IF_ERROR(CheckSite(op, attributes));
+  BK_RETURN_IF_ERROR(ExpectKind(named("norm"), in[7], Kind::kVector));
+  BK_RETURN_IF_ERROR(ExpectShape(named("norm"), in[7], {hidden}));
+  return std::vector<ValueType>{Activation(streams.dtype, streams.shape),
+                                Activation(DType::kF32, {t, hc}), Activation(DType::kF32, {t, hc}),
+                                Activation(DType::kF32, {t, hc, hc}),
+                                Activation(streams.dtype, {t, hidden})};
+}
+
+void BindBoundary(const Call& call, MhcBoundaryArgs& a) {
+  const Operand& streams = call.in[1];
+  a.x = call.in[0].data;
+  a.streams = streams.data;
+  a.type = streams.dtype;
+  a.tokens = streams.dim[0];
+  a.hc = streams.dim[1];
+  a.hidden = streams.dim[2];
+  a.post = static_cast<const float*>(call.in[2].data);
+  a.comb = static_cast<const float*>(call.in[3].data);
+  BindSite(call.in.subspan(4), a.site);
+  a.norm_weight = static_cast<const float*>(call.in[7].data);
+  a.streams_out = call.out[0].data;
+  a.pre_out = static_cast<float*>(call.out[1].data);
+  a.post_out = static_cast<float*>(call.out[2].data);
+  a.comb_out = static_cast<float*>(call.out[3].data);
+  a.h = call.out[4].data;
+}
+
+MhcBoundaryArgs BoundaryConstants(const Attributes& attributes) {
+  MhcBoundaryArgs a;
+  a.site = SiteConstants(attributes);
+  a.norm_eps = static_cast<float>(attributes.Number("norm_eps"));
+  return a;
+}
+
 }  // namespace birkhoff::ops

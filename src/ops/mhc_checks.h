@@ -43,4 +43,11 @@ MhcSite SiteConstants(const Attributes& attributes);
 // What the attributes must hold: at least one column step.
 Status CheckSite(std::string_view op, const Attributes& attributes);
 
+// What the boundaries share: x, streams, post, comb, fn, base, scale, norm in; streams, pre, post,
+// comb, h out.
+Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attributes& attributes,
+                                             std::span<const ValueType> in);
+void BindBoundary(const Call& call, MhcBoundaryArgs& a);
+MhcBoundaryArgs BoundaryConstants(const Attributes& attributes);
+
 }  // namespace birkhoff::ops

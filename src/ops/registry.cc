@@ -8,9 +8,10 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
-    &kAdd,       &kAttention, &kBroadcast, &kCompress,    &kEmbedding, &kExperts,     &kGatherRows,
-    &kIndexTopk, &kKvWrite,   &kLinear,    &kMhcBoundary, &kMhcCoeffs, &kMhcCollapse, &kMhcHead,
-    &kMhcPost,   &kReshape,   &kRmsNorm,   &kRope,        &kRopeTable, &kRoute,       &kSwiglu,
+    &kAdd,        &kAttention,   &kBroadcast, &kCompress, &kEmbedding,   &kExperts,
+    &kGatherRows, &kIndexTopk,   &kKvWrite,   &kLinear,   &kMhcBoundary, &kMhcBoundaryShifted,
+    &kMhcCoeffs,  &kMhcCollapse, &kMhcHead,   &kMhcPost,  &kMhcTail,     &kReshape,
+    &kRmsNorm,    &kRope,        &kRopeTable, &kRoute,    &kSwiglu,
 };
 
 }  // namespace

@@ -117,4 +117,36 @@ struct MhcBoundaryArgs {
   std::int64_t hidden = 0;
 };
 
+// The boundary of the delayed wiring: h is read with the weights of the site before, so that it
+// does not wait for this site's projection. At the start of a model they are (1, 0, ...).
+//
+// Numerics as MhcBoundary with v = sum_j pre_j X'_j. Fed with its own pre it is MhcBoundary.
+// Source   DeepSeek-V4.1, "single-pass" mHC.
+struct MhcBoundaryShiftedArgs {
+  MhcBoundaryArgs boundary = {};  // pre_out: of this site, for the next one
+  const float* pre = nullptr;     // [T, hc], of the site before; not pre_out
+};
+
+// The end of a model in one pass: MhcPost, MhcHead and RmsNorm one after another, bit for bit in a
+// class of bits.
+struct MhcTailArgs {
+  const void* x = nullptr;             // [T, H] type, output of the last sublayer
+  const void* streams = nullptr;       // [T, hc, H] type
+  const float* post = nullptr;         // [T, hc]
+  const float* comb = nullptr;         // [T, hc, hc]
+  const float* fn = nullptr;           // [hc, K], of the head
+  const float* base = nullptr;         // [hc]
+  const float* scale = nullptr;        // [1]
+  const float* norm_weight = nullptr;  // [H], of the final norm
+  void* streams_out = nullptr;         // [T, hc, H] type; may be streams
+  void* out = nullptr;                 // [T, H] type
+  DType type = DType::kBF16;
+  std::int64_t tokens = 0;
+  std::int64_t hc = 0;
+  std::int64_t hidden = 0;
+  float rms_eps = 1e-6f;
+  float eps = 1e-6f;
+  float norm_eps = 1e-6f;
+};
+
 }  // namespace birkhoff

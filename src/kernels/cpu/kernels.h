@@ -11,28 +11,30 @@
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
-#define BK_CPU_KERNELS(isa)                              \
-  namespace birkhoff::cpu::isa {                         \
-  void Add(const AddArgs&, const Exec&);                 \
-  void Attention(const AttentionArgs&, const Exec&);     \
-  void Broadcast(const BroadcastArgs&, const Exec&);     \
-  void Compress(const CompressArgs&, const Exec&);       \
-  void Embedding(const EmbeddingArgs&, const Exec&);     \
-  void Experts(const ExpertsArgs&, const Exec&);         \
-  void GatherRows(const GatherRowsArgs&, const Exec&);   \
-  void IndexTopk(const IndexTopkArgs&, const Exec&);     \
-  void KvWrite(const KvWriteArgs&, const Exec&);         \
-  void Linear(const LinearArgs&, const Exec&);           \
-  void MhcBoundary(const MhcBoundaryArgs&, const Exec&); \
-  void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);     \
-  void MhcCollapse(const MhcCollapseArgs&, const Exec&); \
-  void MhcHead(const MhcHeadArgs&, const Exec&);         \
-  void MhcPost(const MhcPostArgs&, const Exec&);         \
-  void RmsNorm(const RmsNormArgs&, const Exec&);         \
-  void Rope(const RopeArgs&, const Exec&);               \
-  void RopeTable(const RopeTableArgs&, const Exec&);     \
-  void Route(const RouteArgs&, const Exec&);             \
-  void Swiglu(const SwigluArgs&, const Exec&);           \
+#define BK_CPU_KERNELS(isa)                                            \
+  namespace birkhoff::cpu::isa {                                       \
+  void Add(const AddArgs&, const Exec&);                               \
+  void Attention(const AttentionArgs&, const Exec&);                   \
+  void Broadcast(const BroadcastArgs&, const Exec&);                   \
+  void Compress(const CompressArgs&, const Exec&);                     \
+  void Embedding(const EmbeddingArgs&, const Exec&);                   \
+  void Experts(const ExpertsArgs&, const Exec&);                       \
+  void GatherRows(const GatherRowsArgs&, const Exec&);                 \
+  void IndexTopk(const IndexTopkArgs&, const Exec&);                   \
+  void KvWrite(const KvWriteArgs&, const Exec&);                       \
+  void Linear(const LinearArgs&, const Exec&);                         \
+  void MhcBoundary(const MhcBoundaryArgs&, const Exec&);               \
+  void MhcBoundaryShifted(const MhcBoundaryShiftedArgs&, const Exec&); \
+  void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);                   \
+  void MhcCollapse(const MhcCollapseArgs&, const Exec&);               \
+  void MhcHead(const MhcHeadArgs&, const Exec&);                       \
+  void MhcPost(const MhcPostArgs&, const Exec&);                       \
+  void MhcTail(const MhcTailArgs&, const Exec&);                       \
+  void RmsNorm(const RmsNormArgs&, const Exec&);                       \
+  void Rope(const RopeArgs&, const Exec&);                             \
+  void RopeTable(const RopeTableArgs&, const Exec&);                   \
+  void Route(const RouteArgs&, const Exec&);                           \
+  void Swiglu(const SwigluArgs&, const Exec&);                         \
   }
 
 BK_CPU_KERNELS(generic)

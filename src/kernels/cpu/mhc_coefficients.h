@@ -92,4 +92,17 @@ void MhcCoefficients(const MhcProjection& p, const MhcSite& site, const MhcParti
   Scatter(v, hc * hc, tokens, comb);
 }
 
+// The weights of the head, pre [tokens, hc].
+template <int hc>
+void MhcHeadWeights(const MhcProjection& p, const MhcPartial* partials, const float* base,
+                    const float* scale, float rms_eps, float eps, int tokens, float* pre) {
+  const F32x16 rs = InverseRms(p, partials, rms_eps);
+  F32x16 v[hc];
+  for (int j = 0; j < hc; ++j) {
+    const F32x16 logit = MhcLogit(partials, rs, j, scale[0], base[j]);
+    v[j] = cpu::BK_ISA::Add(Sigmoid(logit), Set(eps));
+  }
+  Scatter(v, hc, tokens, pre);
+}
+
 }  // namespace birkhoff::cpu::BK_ISA

@@ -17,14 +17,8 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
           ProjectSlice(p, first, tokens, s, partial);
         },
         [&](std::int64_t first, int tokens, const MhcPartial* partials) {
-          const F32x16 rs = InverseRms(p, partials, a.rms_eps);
-          F32x16 v[n];
-          for (int j = 0; j < n; ++j) {
-            const F32x16 logit = MhcLogit(partials, rs, j, a.scale[0], a.base[j]);
-            v[j] = Add(Sigmoid(logit), Set(a.eps));
-          }
           float pre[kMhcBlock * n];
-          Scatter(v, n, tokens, pre);
+          MhcHeadWeights<n>(p, partials, a.base, a.scale, a.rms_eps, a.eps, tokens, pre);
           for (int t = 0; t < tokens; ++t) {
             CollapseRow<n>(a.streams, pre + t * n, a.out, a.type, first + t, a.hidden);
           }

@@ -1,0 +1,68 @@
+// What the fused mHC kernels share: X' of a block of tokens, projected while it is in cache.
+#pragma once
+
+#include "kernels/cpu/mhc_blocks.h"
+#include "kernels/cpu/mhc_coefficients.h"
+#include "kernels/cpu/mhc_rows.h"
+#include "kernels/cpu/rms_norm_row.h"
+
+namespace birkhoff::cpu::BK_ISA {
+
+// For each block of tokens: mixes its streams and projects them with p, a slice of columns at a
+// time; then finish(first, tokens, partials).
+template <int hc, class Finish>
+void MixAndProject(ThreadPool& pool, const MhcProjection& p, const MhcPostArgs& a, Finish finish) {
+  ForTokenBlocks(
+      pool, p, a.tokens,
+      [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
+        const MhcColumns c = SliceColumns(a.hidden, s);
+        for (std::int64_t t = first; t < first + tokens; ++t) {
+          PostColumns<hc>(a.x, a.streams, a.post + t * hc, a.comb + t * hc * hc, a.out, a.type, t,
+                          a.hidden, c.begin, c.end);
+        }
+        ProjectSlice(p, first, tokens, s, partial);
+      },
+      finish);
+}
+
+// h of the tokens of a block from their X': collapse with pre [tokens, hc], then norm in place.
+template <int hc>
+void CollapseAndNorm(const void* streams, const float* pre, const RmsNormArgs& norm,
+                     std::int64_t first, int tokens) {
+  for (int t = 0; t < tokens; ++t) {
+    CollapseRow<hc>(streams, pre + t * hc, norm.out, norm.out_type, first + t, norm.width);
+    if (norm.weight != nullptr) NormRow(norm, first + t);
+  }
+}
+
+// Norm of rows of `type` in place.
+inline RmsNormArgs NormInPlace(void* rows, const float* weight, DType type, std::int64_t tokens,
+                               std::int64_t hidden, float eps) {
+  return {.x = rows,
+          .weight = weight,
+          .out = rows,
+          .x_type = type,
+          .out_type = type,
+          .rows = tokens,
+          .width = hidden,
+          .eps = eps};
+}
+
+// The boundary; pre_before: what h is read with, or null for the site's own pre.
+template <int hc>
+void Boundary(const MhcBoundaryArgs& a, const float* pre_before, ThreadPool& pool) {
+  const MhcProjection p = {a.streams_out, a.type == DType::kBF16, a.site.fn, hc * (hc + 2), hc,
+                           a.hidden};
+  const MhcPostArgs post = {a.x,    a.streams, a.post, a.comb,  a.streams_out,
+                            a.type, a.tokens,  hc,     a.hidden};
+  const RmsNormArgs norm = NormInPlace(a.h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
+  MixAndProject<hc>(pool, p, post, [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+    float* pre = a.pre_out + first * hc;
+    MhcCoefficients<hc>(p, a.site, partials, tokens, pre, a.post_out + first * hc,
+                        a.comb_out + first * hc * hc);
+    CollapseAndNorm<hc>(a.streams_out, pre_before != nullptr ? pre_before + first * hc : pre, norm,
+                        first, tokens);
+  });
+}
+
+}  // namespace birkhoff::cpu::BK_ISA
