@@ -67,7 +67,7 @@ Result<Exit> BenchOps(OpsFlags flags) {
   options.device.isa = std::min(options.device.isa, MaxIsa(flags.isa));
   if (options.threads == 0) options.threads = options.device.cpus;
   Table table({"op", "kernel", "case", ">us", ">p25-p75", ">GB/s", ">GFLOP/s", ">% of memory",
-               ">floor us", ">peer us", ">times"});
+               ">floor us", ">peer us", ">x peer"});
   std::map<std::string, double> ceilings;
   const auto report = [&](const harness::OpTiming& o) {
     const harness::TimeResult& t = o.time;
@@ -91,6 +91,7 @@ Result<Exit> BenchOps(OpsFlags flags) {
         json["pct_copy"] = JsonFigure(percent);
         json["copy_gbs"] = JsonFigure(o.ceiling_gb_per_s);
         json["launches"] = JsonFigure(t.launches);
+        json["data"] = o.chained ? "chained" : "own";
       } else {
         json["pct_bandwidth"] = JsonFigure(percent);
         json["bandwidth_gbs"] = JsonFigure(o.ceiling_gb_per_s);

@@ -120,6 +120,9 @@ Result<Exit> ExplainOp(const ExplainFlags& flags) {
 }
 
 Result<Exit> ExplainModel(const ExplainFlags& flags) {
+  if (flags.device != "cpu") {
+    return Status::InvalidArgument("--device gpu: expected an op, models run on the CPU");
+  }
   BK_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, LoadEngine(flags.model));
   Json json = Json::array();
   for (const harness::ExplainedGraph& graph : harness::ExplainModel(*engine)) {

@@ -171,7 +171,6 @@ class Builder {
   Value MhcHead(Value streams, const MhcParameters& head, double rms_eps, double eps,
                 Here here = Here::Now());
   Value MhcPost(Value x, Value streams, Value post, Value comb, Here here = Here::Now());
-  // The new streams, and what the logits are made of.
   std::pair<Value, Value> MhcTail(Value x, Value streams, Value post, Value comb,
                                   const MhcParameters& head, double rms_eps, double eps, Value norm,
                                   double norm_eps, Here here = Here::Now());

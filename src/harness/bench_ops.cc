@@ -50,7 +50,11 @@ Status BenchOps(const BenchOpsOptions& options,
       if (!suite->is_bench(c) || !Matches(suite->case_name(c), options.case_name)) continue;
       for (int k = 0; k < suite->kernels(); ++k) {
         if (!Matches(suite->kernel_name(k), options.kernel)) continue;
-        if (c >= suite->cases() && suite->device(k) != DeviceKind::kGpu) continue;
+        // GPU rows have cases of their own, where a suite has any.
+        const bool of_gpu = c >= suite->cases() || suite->bench_cases() == suite->cases();
+        if (of_gpu != (suite->device(k) == DeviceKind::kGpu) &&
+            suite->bench_cases() > suite->cases())
+          continue;
         if (suite->Refuses(c, k, options.device)) continue;
         any = true;
         const TimeResult time = suite->Time(c, k, pool, options.seconds);
@@ -67,6 +71,7 @@ Status BenchOps(const BenchOpsOptions& options,
                            .ceiling_gb_per_s = ceiling};
         if (kind == DeviceKind::kGpu) {
           timing.device = FirstGpu().device->gpu;
+          timing.chained = suite->is_chained();
           timing.peer = BestPeer(suite->op(), timing.device, suite->dims(c));
         }
         on_timing(timing);

@@ -34,6 +34,7 @@ struct OpTiming {
   // of this run, copy bandwidth of a GPU.
   std::string device = {};
   double ceiling_gb_per_s = 0;
+  bool chained = false;           // each run read what the one before it wrote, else its own data
   std::optional<Peer> peer = {};  // the best of other systems on such a device
 
   // What the bytes that must move take at the ceiling.

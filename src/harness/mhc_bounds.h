@@ -99,8 +99,9 @@ class MhcBounds {
   // rs: the chain of squares (per stream), the same seven levels and log2(hc) of streams, the mean
   // and its eps; all terms are positive, and the root halves what they cost; root and reciprocal
   // cost one u each. z: two products and a sum.
-  // Split: what two bf16 leave of fn is 2^-17 of it; tensor cores truncate, so that each of up to
-  // 48 sums in a row costs 2^-23.
+  // Split: what two bf16 leave of fn is 2^-17 of it. A step of a chain on tensor cores truncates,
+  // 2^-23 of the sum of magnitudes: 2 hc of them in a chunk, then the chunks of a slice, hi and lo,
+  // and the tree; 48 if that is more, the contract's figure for what hardware does inside a step.
   Logit LogitAt(std::int64_t token, std::int64_t row, double scale) const {
     const std::int64_t k = hc_ * hidden_;
     double dot = 0;
@@ -115,8 +116,10 @@ class MhcBounds {
     const auto hc = static_cast<double>(hc_);
     const double rs = 1 / std::sqrt(squares / static_cast<double>(k) + rms_eps_);
     const double chunks = std::ceil(std::ceil(static_cast<double>(hidden_) / 32) / 16);
-    const double of_dot = arithmetic_.split ? 0x1p7 + 96 : 4 * hc * chunks + 7;
-    const double of_rs = arithmetic_.split ? 32 : (4 * chunks + 7 + std::log2(hc) + 2) / 2 + 2;
+    const double steps = std::max(48.0, 2 * hc + chunks + 5);
+    const double of_dot = arithmetic_.split ? 0x1p7 + 2 * steps : 4 * hc * chunks + 7;
+    const double of_squares = arithmetic_.split ? 2 * steps : 4 * chunks + 7;
+    const double of_rs = (of_squares + std::log2(hc) + 2) / 2 + 2;
     const double scaled = std::abs(dot * rs * scale);
     return {dot * rs * scale + base_[row], kF32Eps * (of_dot * terms * rs * std::abs(scale) +
                                                       (of_rs + 3) * scaled + std::abs(base_[row]))};

@@ -28,7 +28,7 @@ std::optional<Peer> BestPeer(std::string_view op, std::string_view device,
   for (const Json& row : peers.at("rows")) {
     if (row.at("op").get<std::string>() != NameOf(op)) continue;
     const bool same = std::all_of(dims.begin(), dims.end(), [&](const auto& dim) {
-      return row.at(dim.first).template get<std::int64_t>() == dim.second;
+      return row.value(dim.first, std::int64_t{-1}) == dim.second;
     });
     const double us = row.at("us").get<double>();
     if (same && (!best || us < best->us)) best = {row.at("peer").get<std::string>(), us};

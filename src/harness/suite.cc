@@ -202,7 +202,7 @@ TimeResult MeasureGpu(FunctionRef<void(std::size_t i, void* stream)> run, double
         },
         replays);
   };
-  // Fewer launches of what takes long, but never one alone: that would time the start of a graph.
+  // Fewer runs of what takes long, but forty at least: fewer would time the start of a graph.
   auto once = replay(2, 1);
   if (!once.ok()) return {.error = once.status().message()};
   const double us_each = std::max(once->us.front() / 2, 0.1);  // events tick every half microsecond

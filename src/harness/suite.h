@@ -138,6 +138,7 @@ class Suite {
   virtual int bench_cases() const = 0;
   virtual const std::string& case_name(int c) const = 0;
   virtual bool is_bench(int c) const = 0;
+  virtual bool is_chained() const = 0;  // its GPU benchmarks, see GpuBench::link
   virtual const std::vector<std::pair<std::string, std::int64_t>>& dims(int c) const = 0;
   virtual int kernels() const = 0;
   virtual std::string_view kernel_name(int k) const = 0;

@@ -36,7 +36,7 @@ struct MhcShape {
 
 constexpr MhcShape kShapes[] = {
     {0, 4, 64, kBF16, 20, false},     {1, 4, 5, kF32, 20, false},
-    {3, 4, 64, kBF16, 1, false},      {17, 2, 160, kBF16, 3, false},
+    {3, 4, 72, kBF16, 1, false},      {17, 2, 160, kBF16, 3, false},
     {2, 8, 250, kF32, 20, false},     {5, 8, 256, kBF16, 20, false},
     {33, 4, 256, kF32, 20, false},    {16, 4, 250, kBF16, 20, false},
     {1, 4, 4096, kBF16, 20, true},    {18, 4, 4096, kBF16, 20, true},

@@ -46,6 +46,7 @@ class TypedSuite final : public Suite {
   }
   const std::string& case_name(int c) const override { return At(c).name; }
   bool is_bench(int c) const override { return c >= cases() || At(c).bench; }
+  bool is_chained() const override { return gpu_bench_.link != nullptr; }
   const std::vector<std::pair<std::string, std::int64_t>>& dims(int c) const override {
     return At(c).dims;
   }
@@ -133,8 +134,10 @@ class TypedSuite final : public Suite {
     BK_ASSIGN_OR_RETURN(
         GpuProblem gpu,
         GpuProblem::Make(*problem.buffers, ScratchFor(kernel, problem.args, pool), state));
-    if (kernel.prepare != nullptr)
+    if (kernel.prepare != nullptr) {
       kernel.prepare(gpu.Moved(problem.args), ExecOn(gpu, pool, nullptr));
+      BK_RETURN_IF_ERROR(GpuWait());  // runs may come on another stream
+    }
     return gpu;
   }
 

@@ -17,10 +17,11 @@ Refusal RefusesHopper(const MhcBoundaryArgs& a, const Device& device) {
   if (device.sm != 90)
     return Refusal(fmt::format("needs compute capability 9.0, {} has {}.{}", device.gpu,
                                device.sm / 10, device.sm % 10));
-  if (device.multiprocessors < 16)
-    return Refusal(fmt::format("needs 16 multiprocessors, has {}", device.multiprocessors));
+  if (device.multiprocessors < cuda::sm90::kLeastMultiprocessors)
+    return Refusal(fmt::format("needs {} multiprocessors, has {}",
+                               cuda::sm90::kLeastMultiprocessors, device.multiprocessors));
   if (a.type != DType::kBF16) return Refusal("needs bf16 streams");
-  if (a.hc != 4 || (a.hidden != 4096 && a.hidden != 5120 && a.hidden != 7168))
+  if (a.hc != 4 || !cuda::sm90::IsBuiltFor(a.hidden))
     return Refusal(
         fmt::format("built for 4 streams of 4096, 5120 or 7168, got {} of {}", a.hc, a.hidden));
   return {};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -25,7 +26,10 @@ std::span<const std::byte> Bytes(const std::vector<float>& v) {
 // Memory on the GPU with the bytes of something.
 GpuMemory Upload(std::span<const std::byte> bytes, std::int64_t copies = 1) {
   auto memory = GpuMemory::Make(bytes.size() * static_cast<std::size_t>(copies));
-  if (!memory.ok()) ADD_FAILURE() << memory.status().message();
+  if (!memory.ok()) {
+    ADD_FAILURE() << memory.status().message();
+    return {};
+  }
   GpuMemory m = std::move(*memory);
   for (std::int64_t i = 0; i < copies; ++i)
     EXPECT_TRUE(CopyToGpu(bytes, m.data() + static_cast<std::size_t>(i) * bytes.size()).ok());
@@ -71,13 +75,12 @@ class OnGpu {
         base_(Upload(Bytes(p.base))),
         scale_(Upload(Bytes(p.scale))),
         norm_(Upload(Bytes(p.norm))) {
-    const std::vector<std::byte> poison(static_cast<std::size_t>(p.tokens * RowBytes()),
-                                        std::byte{0xff});
-    out_ = Upload(poison, copies);
+    out_ = Upload(Poison(p.tokens * RowBytes()), copies);
   }
 
   std::int64_t tokens() const { return tokens_; }
   bool strict = false;
+  bool normed = true;
   float norm_eps = 1e-6f;
 
   // Bytes of everything a token's boundary writes.
@@ -93,7 +96,7 @@ class OnGpu {
     a.site.fn = As<float>(fn_);
     a.site.base = As<float>(base_);
     a.site.scale = As<float>(scale_);
-    a.norm_weight = As<float>(norm_);
+    a.norm_weight = normed ? As<float>(norm_) : nullptr;
     a.strict = strict;
     a.norm_eps = norm_eps;
     std::byte* out = out_.data();
@@ -116,13 +119,24 @@ class OnGpu {
   // Scratch and state of a row for all tokens; run it with Exec().
   void Prepare(const Kernel<MhcBoundaryArgs>& row) {
     const MhcBoundaryArgs a = Args(0, tokens_);
-    const auto make = [](std::size_t bytes) {
-      return Upload(std::vector<std::byte>(bytes, std::byte{0xff}));
-    };
-    scratch_ = make(row.scratch(a, 1));
-    if (row.state == nullptr) return;
-    state_ = make(row.state(a));
+    scratch_ = Upload(Poison(static_cast<std::int64_t>(row.scratch(a, 1))));
+    state_ = Upload(Poison(static_cast<std::int64_t>(row.state(a))));
     row.prepare(a, exec());
+    Wait();
+  }
+  // Leaves nothing of an earlier run where one of `count` tokens writes or keeps its sums.
+  void Forget(std::int64_t count) {
+    std::byte* begin = out_.data();
+    for (const std::int64_t bytes : Columns()) {
+      EXPECT_TRUE(CopyToGpu(Poison(bytes * count), begin).ok());
+      begin += bytes * tokens_;
+    }
+    const auto scratch = static_cast<std::int64_t>(scratch_.size()) / tokens_ * count;
+    EXPECT_TRUE(CopyToGpu(Poison(scratch), scratch_.data()).ok());
+  }
+  static void Wait() {
+    const Status status = GpuWait();
+    EXPECT_TRUE(status.ok()) << status.message();
   }
   Exec exec(void* stream = nullptr) const {
     return {.pool = nullptr, .scratch = scratch_.data(), .state = state_.data(), .stream = stream};
@@ -130,13 +144,12 @@ class OnGpu {
 
   // What the first `count` rows of the outputs hold, from `from` on.
   Rows Fetch(std::int64_t count, std::int64_t from = 0) const {
-    EXPECT_TRUE(GpuWait().ok()) << GpuWait().message();
+    Wait();
     Rows rows{{}, static_cast<std::size_t>(RowBytes())};
     rows.bytes.resize(static_cast<std::size_t>(count) * rows.row);
     std::size_t column = 0;
     const std::byte* begin = out_.data();
-    for (const std::int64_t bytes :
-         {hidden_ * 2 * kHc, hidden_ * 2, 4 * kHc * kHc, 4 * kHc, 4 * kHc}) {
+    for (const std::int64_t bytes : Columns()) {
       std::vector<std::byte> part(static_cast<std::size_t>(bytes * count));
       EXPECT_TRUE(CopyFromGpu(begin + bytes * from, part).ok());
       for (std::int64_t t = 0; t < count; ++t)
@@ -148,7 +161,22 @@ class OnGpu {
     return rows;
   }
 
+  // The streams that the boundary read, as they are now.
+  std::vector<std::byte> Streams(std::int64_t count) const {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(count * hidden_ * 2 * kHc));
+    EXPECT_TRUE(CopyFromGpu(streams_.data(), bytes).ok());
+    return bytes;
+  }
+
  private:
+  static std::vector<std::byte> Poison(std::int64_t bytes) {
+    return std::vector<std::byte>(static_cast<std::size_t>(bytes), std::byte{0xff});
+  }
+  // Bytes of a token in each output: streams, h, comb, pre, post.
+  std::array<std::int64_t, 5> Columns() const {
+    return {hidden_ * 2 * kHc, hidden_ * 2, 4 * kHc * kHc, 4 * kHc, 4 * kHc};
+  }
+
   std::int64_t tokens_ = 0;
   std::int64_t hidden_ = 0;
   MhcSite constants_ = {};
@@ -167,6 +195,7 @@ constexpr std::string_view kHopper = "cuda/sm90/mhc_boundary";
 constexpr std::string_view kTwin = "cuda/sm80/mhc_boundary";
 
 Rows RunOn(OnGpu& gpu, std::string_view name, std::int64_t begin, std::int64_t count) {
+  gpu.Forget(count);
   Row(name).run(gpu.Args(begin, count), gpu.exec());
   return gpu.Fetch(count);
 }
@@ -190,7 +219,7 @@ TEST_P(MhcOnHopper, ARowIsTheSameInAnyBatch) {
   gpu.Prepare(Row(kHopper));
   const Rows all = RunOn(gpu, kHopper, 0, 1000);
   for (std::int64_t tokens = 1; tokens <= 130; tokens += tokens < 20 ? 1 : 7) {
-    const std::int64_t begin = tokens * 5 % 97;
+    const std::int64_t begin = 1 + tokens * 5 % 97;
     EXPECT_EQ(RunOn(gpu, kHopper, begin, tokens).FirstOther(0, all, begin), -1) << "T=" << tokens;
   }
   for (std::int64_t begin = 0; begin < 17; ++begin)
@@ -222,6 +251,7 @@ TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
   for (const BoundaryForm form : {BoundaryForm::kCluster, BoundaryForm::kStream}) {
     for (std::int64_t teams = 1; teams <= (form == BoundaryForm::kCluster ? most : 8); ++teams) {
       for (const std::int64_t tokens : {3, 203}) {
+        gpu.Forget(tokens);
         cuda::sm90::MhcBoundaryAs({form, std::min(teams, (tokens + 7) / 8)}, gpu.Args(0, tokens),
                                   gpu.exec());
         EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1)
@@ -232,17 +262,101 @@ TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
   }
 }
 
-// A thousand runs as one graph, in both forms, while another stream of work comes and goes.
+// A thousand runs in graphs, in both forms, each over what another left in scratch.
 TEST_P(MhcOnHopper, AGraphGivesTheBitsOfALaunch) {
   OnGpu gpu(Problem(300));
   gpu.Prepare(Row(kHopper));
-  for (const std::int64_t tokens : {5, 60, 300}) {
+  for (const std::int64_t tokens : {5, 60, 299}) {
     const Rows want = RunOn(gpu, kHopper, 0, tokens);
     const auto enqueue = [&](void* stream) {
-      for (int i = 0; i < 50; ++i) Row(kHopper).run(gpu.Args(0, tokens), gpu.exec(stream));
+      for (int i = 0; i < 50; ++i)  // the last at 0
+        Row(kHopper).run(gpu.Args(i % 2 == 0 ? 300 - tokens : 0, tokens), gpu.exec(stream));
     };
+    gpu.Forget(tokens);
     EXPECT_TRUE(TimeGraph(enqueue, 20).ok());
     EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1) << "T=" << tokens;
+  }
+}
+
+// Twenty boundaries that feed each other, each launched before the one before it has ended, against
+// the same with a wait between: what a launch reads too early shows here.
+TEST_P(MhcOnHopper, AChainWaitsForWhatItReads) {
+  for (const std::int64_t tokens : {5, 60, 300}) {
+    OnGpu even(Problem(tokens));
+    OnGpu odd(Problem(tokens));
+    even.Prepare(Row(kHopper));
+    const auto step = [&](int i, void* stream) {
+      MhcBoundaryArgs a = (i % 2 == 0 ? even : odd).Args(0, tokens);
+      if (i > 0) {
+        const MhcBoundaryArgs before = (i % 2 == 0 ? odd : even).Args(0, tokens);
+        a.streams = before.streams_out;
+        a.post = before.post_out;
+        a.comb = before.comb_out;
+      }
+      Row(kHopper).run(a, even.exec(stream));
+    };
+    for (int i = 0; i < 20; ++i) {
+      step(i, nullptr);
+      OnGpu::Wait();
+    }
+    const Rows want = odd.Fetch(tokens);
+    const Rows want_before = even.Fetch(tokens);
+    even.Forget(tokens);
+    odd.Forget(tokens);
+    EXPECT_TRUE(TimeGraph(
+                    [&](void* stream) {
+                      for (int i = 0; i < 20; ++i) step(i, stream);
+                    },
+                    3)
+                    .ok());
+    EXPECT_EQ(odd.Fetch(tokens).FirstOther(0, want, 0), -1) << "T=" << tokens;
+    EXPECT_EQ(even.Fetch(tokens).FirstOther(0, want_before, 0), -1) << "T=" << tokens;
+  }
+}
+
+TEST_P(MhcOnHopper, WorksInPlace) {
+  for (const std::string_view name : {kHopper, kTwin}) {
+    for (const std::int64_t tokens : {11, 150}) {
+      OnGpu gpu(Problem(tokens));
+      gpu.Prepare(Row(name));
+      const Rows want = RunOn(gpu, name, 0, tokens);
+      gpu.Forget(tokens);
+      MhcBoundaryArgs a = gpu.Args(0, tokens);
+      a.streams_out = const_cast<void*>(a.streams);
+      Row(name).run(a, gpu.exec());
+      const Rows got = gpu.Fetch(tokens);
+      const auto of_streams = static_cast<std::size_t>(GetParam() * 2 * kHc);
+      const std::vector<std::byte> streams = gpu.Streams(tokens);
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        const auto row = want.At(t);
+        EXPECT_TRUE(std::equal(row.begin() + static_cast<std::ptrdiff_t>(of_streams), row.end(),
+                               got.At(t).begin() + static_cast<std::ptrdiff_t>(of_streams)))
+            << name << " row " << t;
+        EXPECT_TRUE(std::equal(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(of_streams),
+                               streams.begin() + t * static_cast<std::ptrdiff_t>(of_streams)))
+            << name << " streams of row " << t;
+      }
+    }
+  }
+}
+
+// streams, pre, post and comb are those of the parts; without a norm h is the collapsed vector.
+TEST_P(MhcOnHopper, HasTheBitsOfItsParts) {
+  for (const std::int64_t tokens : {13, 100}) {
+    OnGpu gpu(Problem(tokens));
+    gpu.normed = false;
+    gpu.Prepare(Row(kHopper));
+    const Rows fused = RunOn(gpu, kHopper, 0, tokens);
+    gpu.Forget(tokens);
+    const MhcBoundaryArgs a = gpu.Args(0, tokens);
+    cuda::sm80::MhcPost(
+        {a.x, a.streams, a.post, a.comb, a.streams_out, a.type, tokens, kHc, a.hidden}, gpu.exec());
+    cuda::sm80::MhcCoeffs(
+        {a.streams_out, a.site, a.pre_out, a.post_out, a.comb_out, a.type, tokens, kHc, a.hidden},
+        gpu.exec());
+    cuda::sm80::MhcCollapse({a.streams_out, a.pre_out, a.h, a.type, tokens, kHc, a.hidden},
+                            gpu.exec());
+    EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, fused, 0), -1) << "T=" << tokens;
   }
 }
 

@@ -38,7 +38,12 @@ void MhcHeadPrepare(const MhcHeadArgs&, const Exec&);
 
 namespace sm90 {
 
-// One launch; hc = 4 and H of 4096, 5120 or 7168.
+// One launch; hc = 4 and H of 4096, 5120 or 7168. Pointers are aligned to 16 bytes.
+//
+// Order    A launch may begin while the one before it on the stream ends. What it reads before that
+//          end are parameters alone: packed fn, base, scale and norm_weight must not be written by
+//          the launch directly before it (prepare() ends in a memset for that reason).
+//          Exec::state holds counters: one run at a time.
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&);

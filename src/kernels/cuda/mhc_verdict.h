@@ -122,6 +122,10 @@ struct Team {
   Sync sync;
 };
 
+struct SyncBlock {
+  __device__ void operator()() const { __syncthreads(); }
+};
+
 // The scale of the norm from the columns of v themselves, in the tree of the projection. `sums`:
 // room for a float per chunk and one more, in shared memory.
 template <int hc, class Sync>

@@ -29,7 +29,6 @@ __device__ inline void ClusterSync() {
                    : "memory");
 }
 
-// Address of an object in the own shared memory, as PTX takes it.
 // The same without ordering of memory: for barriers that FenceBarrierInit() made visible, and to
 // stay until the others are done.
 __device__ inline void ClusterSyncRelaxed() {
@@ -37,6 +36,7 @@ __device__ inline void ClusterSyncRelaxed() {
                    : "memory");
 }
 
+// Address of an object in the own shared memory, as PTX takes it.
 __device__ inline std::uint32_t SharedAddress(const void* p) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
 }

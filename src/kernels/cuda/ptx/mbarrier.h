@@ -24,8 +24,8 @@ __device__ inline void ArriveExpect(std::uint32_t barrier, std::uint32_t bytes) 
                : "memory");
 }
 
-// Waits until the phase of this parity is complete. Sees what other blocks of the cluster wrote.
-// For what threads of the own block did.
+// Waits until the phase of this parity is complete. Sees what threads of the own block wrote, and
+// what arrived with counted bytes.
 __device__ inline void WaitBarrierOfBlock(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(
       "{\n"
@@ -40,7 +40,7 @@ __device__ inline void WaitBarrierOfBlock(std::uint32_t barrier, std::uint32_t p
       : "memory");
 }
 
-// Also for stores of other blocks of the cluster, which costs an invalidation of L1.
+// The same, and sees what other blocks of the cluster wrote, which costs an invalidation of L1.
 __device__ inline void WaitBarrier(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(
       "{\n"

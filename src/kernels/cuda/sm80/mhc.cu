@@ -3,6 +3,7 @@
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/mhc_pack.h"
 #include "kernels/cuda/mhc_verdict.h"
+#include "kernels/cuda/with_streams.h"
 
 namespace birkhoff::cuda::sm80 {
 namespace {
@@ -11,13 +12,13 @@ constexpr int kWarps = 4;            // of the first kernel: a tile of tokens ea
 constexpr int kFinishThreads = 128;  // of the second: a token
 
 struct ProjectArgs {
-  const std::uint16_t* x = nullptr;  // null: streams are X'
-  const std::uint16_t* streams = nullptr;
-  const float* post = nullptr;
-  const float* comb = nullptr;
-  const uint4* fn = nullptr;  // packed
-  std::uint16_t* streams_out = nullptr;
-  float* partial = nullptr;  // [token][slice][kPitch]
+  const std::uint16_t* x = nullptr;        // [T, H], or null: streams are X'
+  const std::uint16_t* streams = nullptr;  // [T, hc, H]
+  const float* post = nullptr;             // [T, hc]
+  const float* comb = nullptr;             // [T, hc, hc]
+  const uint4* fn = nullptr;               // packed
+  std::uint16_t* streams_out = nullptr;    // [T, hc, H]
+  float* partial = nullptr;                // [token][slice][kPitch]
   std::int64_t tokens = 0;
   std::int64_t hidden = 0;
 };
@@ -95,22 +96,18 @@ __global__ void __launch_bounds__(kWarps * 32) MixAndProject(ProjectArgs a) {
 }
 
 struct FinishArgs {
-  const std::uint16_t* streams = nullptr;  // X'
-  const float* partial = nullptr;
-  const float* base = nullptr;
-  const float* scale = nullptr;
-  const float* norm_weight = nullptr;
-  float* pre_out = nullptr;
-  float* post_out = nullptr;
-  float* comb_out = nullptr;
-  std::uint16_t* h = nullptr;  // null: coefficients alone
+  const std::uint16_t* streams = nullptr;  // X' [T, hc, H]
+  const float* partial = nullptr;          // [T][slice][kPitch]
+  const float* base = nullptr;             // [kRows]
+  const float* scale = nullptr;            // [3], of the head [1]
+  const float* norm_weight = nullptr;      // [H], or null
+  float* pre_out = nullptr;                // [T, hc], or null for the head
+  float* post_out = nullptr;               // [T, hc]
+  float* comb_out = nullptr;               // [T, hc, hc]
+  std::uint16_t* h = nullptr;              // [T, H], or null: coefficients alone
   VerdictConstants constants = {};
   float sinkhorn_eps = 0;
   int iterations = 0;
-};
-
-struct SyncBlock {
-  __device__ void operator()() const { __syncthreads(); }
 };
 
 // A block finishes one token. kRows == hc: the head, which has no post and comb.
@@ -157,18 +154,6 @@ __global__ void __launch_bounds__(kFinishThreads) Finish(FinishArgs a) {
                   hidden, a.h + token * hidden);
 }
 
-// Calls f.template operator()<hc>().
-template <class F>
-void WithStreams(std::int64_t hc, F f) {
-  if (hc == 2) {
-    f.template operator()<2>();
-  } else if (hc == 4) {
-    f.template operator()<4>();
-  } else {
-    f.template operator()<8>();
-  }
-}
-
 template <int hc, int kRows>
 void Run(const ProjectArgs& project, const FinishArgs& finish, cudaStream_t stream) {
   const std::int64_t tiles = (project.tokens + kTile - 1) / kTile;
@@ -186,7 +171,9 @@ template <bool kIsHead>
 std::size_t PartialBytes(std::int64_t tokens, std::int64_t hc) {
   std::size_t bytes = 0;
   WithStreams(hc, [&]<int n>() {
-    bytes = static_cast<std::size_t>(tokens) * kSlices * kPitch < n, kIsHead ? n : n * (n + 2) > *4;
+    constexpr int kRows = kIsHead ? n : n * (n + 2);
+    constexpr int kFloats = kSlices * kPitch<n, kRows>;
+    bytes = static_cast<std::size_t>(tokens) * kFloats * sizeof(float);
   });
   return bytes;
 }

@@ -2,6 +2,7 @@
 // streams of a token. The bits are those of every other kernel: each operation is written.
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/mhc_brick.h"
+#include "kernels/cuda/with_streams.h"
 
 namespace birkhoff::cuda::sm80 {
 namespace {
@@ -55,18 +56,6 @@ __global__ void __launch_bounds__(kThreads)
   }
   constexpr float kNoNorm[8] = {};
   out[i] = Collapse<hc>(in, weight, 0, kNoNorm, false);
-}
-
-// Calls f.template operator()<hc>().
-template <class F>
-void WithStreams(std::int64_t hc, F f) {
-  if (hc == 2) {
-    f.template operator()<2>();
-  } else if (hc == 4) {
-    f.template operator()<4>();
-  } else {
-    f.template operator()<8>();
-  }
 }
 
 unsigned Blocks(std::int64_t words) {

@@ -51,10 +51,7 @@ void AllowShared(void (*kernel)(Args), int bytes) {
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
-// The widths that kernels are built for. Calls f.template operator()<H>().
-constexpr bool IsBuiltFor(std::int64_t hidden) {
-  return hidden == 4096 || hidden == 5120 || hidden == 7168;
-}
+// Calls f.template operator()<H>() for a width that IsBuiltFor().
 template <class F>
 void WithHidden(std::int64_t hidden, F f) {
   if (hidden == 4096) {

@@ -1,5 +1,6 @@
 #include "kernels/cuda/sm90/mhc_boundary.h"
 
+#include "birkhoff/device.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/mhc_pack.h"
 #include "kernels/cuda/sm90/launch.h"
@@ -10,21 +11,10 @@ namespace {
 
 std::size_t PackedFn(const MhcBoundaryArgs& a) { return PackedBytes(kMixes, kHc, a.hidden); }
 
-int Multiprocessors() {
-  static const int count = [] {
-    int device = 0;
-    int value = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device);
-    return value;
-  }();
-  return count;
-}
-
 }  // namespace
 
 BoundaryPlan PlanMhcBoundary(std::int64_t hidden, std::int64_t tokens) {
-  return PlanBoundary(hidden, tokens, Multiprocessors(), MostClusters(hidden));
+  return PlanBoundary(hidden, tokens, FirstGpu().device->multiprocessors, MostClusters(hidden));
 }
 
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
@@ -54,7 +44,7 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   b.sinkhorn_eps = a.site.sinkhorn_eps;
   b.iterations = a.site.iterations;
   const auto stream = static_cast<cudaStream_t>(exec.stream);
-  if (plan.form == BoundaryForm::kCluster) {
+  if (plan.form == BoundaryForm::kCluster && a.tokens <= kMostClusterTokens * plan.teams) {
     EnqueueCluster(b, plan.teams, stream);
   } else {
     EnqueueStream(b, plan.teams, stream);
@@ -76,6 +66,7 @@ std::size_t MhcBoundaryState(const MhcBoundaryArgs& a) {
 void MhcBoundaryPrepare(const MhcBoundaryArgs& a, const Exec& exec) {
   const auto stream = static_cast<cudaStream_t>(exec.stream);
   PackFn(a.site.fn, kMixes, kHc, a.hidden, exec.state, stream);
+  // Second, so that a boundary launched behind it, which waits for this alone, sees fn packed.
   cudaMemsetAsync(static_cast<char*>(exec.state) + PackedFn(a), 0,
                   MhcBoundaryState(a) - PackedFn(a), stream);
 }

@@ -16,20 +16,20 @@
 namespace birkhoff::cuda::sm90 {
 
 struct BoundaryArgs {
-  const std::uint16_t* x = nullptr;
-  const std::uint16_t* streams = nullptr;
-  const float4* post = nullptr;
-  const float4* comb = nullptr;
-  const char* fn = nullptr;  // packed
-  const float* base = nullptr;
-  const float* scale = nullptr;
-  const float* norm_weight = nullptr;  // or null
-  std::uint16_t* streams_out = nullptr;
-  float* pre_out = nullptr;
-  float* post_out = nullptr;
-  float* comb_out = nullptr;
-  std::uint16_t* h = nullptr;
-  float* partial = nullptr;     // stream: [T][slice][kSums]
+  const std::uint16_t* x = nullptr;        // [T, H]
+  const std::uint16_t* streams = nullptr;  // [T, 4, H]
+  const float4* post = nullptr;            // [T]
+  const float4* comb = nullptr;            // [T, 4]
+  const char* fn = nullptr;                // packed
+  const float* base = nullptr;             // [24]
+  const float* scale = nullptr;            // [3]
+  const float* norm_weight = nullptr;      // [H], or null
+  std::uint16_t* streams_out = nullptr;    // [T, 4, H]; may be streams
+  float* pre_out = nullptr;                // [T, 4]
+  float* post_out = nullptr;               // [T, 4]
+  float* comb_out = nullptr;               // [T, 4, 4]
+  std::uint16_t* h = nullptr;              // [T, H]
+  float* partial = nullptr;                // stream: [T][slice][kSums]
   unsigned* arrived = nullptr;  // stream: [T] slices whose sums are there; 0 between launches
   std::int64_t tokens = 0;
   VerdictConstants constants = {};
@@ -37,8 +37,8 @@ struct BoundaryArgs {
   int iterations = 0;
 };
 
-// The cluster form takes at most so many tokens: a block keeps a list of those it owns and could
-// not finish on the way.
+// The cluster form takes at most so many tokens a cluster: a block keeps a list of those it owns
+// and could not finish on the way.
 constexpr std::int64_t kMostClusterTokens = 512;
 
 // Enqueue one boundary. The caller checked H: 4096, 5120 or 7168.

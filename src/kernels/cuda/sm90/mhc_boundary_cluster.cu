@@ -36,10 +36,6 @@ struct Shape {
   static constexpr int kShared = kBarriers + 8 * 8;
 };
 
-struct SyncBlock {
-  __device__ void operator()() const { __syncthreads(); }
-};
-
 // Eight columns of a token.
 struct Columns {
   uint4 x;
@@ -50,10 +46,10 @@ template <int H>
 __device__ Columns LoadTile(const BoundaryArgs& a, std::int64_t token, int column) {
   Columns t = {};
   if (token < a.tokens) {
-    t.x = __ldg(reinterpret_cast<const uint4*>(a.x + token * H + column));
+    t.x = __ldcg(reinterpret_cast<const uint4*>(a.x + token * H + column));
 #pragma unroll
     for (int j = 0; j < kHc; ++j)
-      t.s[j] = __ldg(reinterpret_cast<const uint4*>(a.streams + (token * kHc + j) * H + column));
+      t.s[j] = __ldcg(reinterpret_cast<const uint4*>(a.streams + (token * kHc + j) * H + column));
   }
   return t;
 }
@@ -229,7 +225,6 @@ __device__ void Block<H>::FinishLate() const {
     const float scale = DirectNorm<kHc>(team, streams, row.pre, a.constants, At<float>(0));
     CollapseRow<kHc>(team, streams, row.pre, scale, a.norm_weight, H,
                      a.h + static_cast<std::int64_t>(row.token) * H);
-    __syncthreads();  // the next row writes where this one's scale stands
   }
 }
 
@@ -282,11 +277,8 @@ int Allow() {
     cudaFuncSetAttribute(Boundary<H>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     Launch launch = LaunchOf<H>(1, nullptr);
     int most = 0;
-    if (cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config()) != cudaSuccess) {
-      cudaGetLastError();
-      return 0;
-    }
-    return most;
+    const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config());
+    return error == cudaSuccess ? most : 0;
   }();
   return clusters;
 }
@@ -301,6 +293,7 @@ int MostClusters(std::int64_t hidden) {
 
 void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream) {
   WithHidden(a.constants.hidden, [&]<int H>() {
+    static_cast<void>(Allow<H>());
     Launch launch = LaunchOf<H>(clusters, stream);
     launch.AfterPrevious();
     launch.Enqueue(Boundary<H>, a);

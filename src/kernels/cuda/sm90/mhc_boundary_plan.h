@@ -6,6 +6,14 @@
 
 namespace birkhoff::cuda::sm90 {
 
+// The widths that have a kernel.
+constexpr bool IsBuiltFor(std::int64_t hidden) {
+  return hidden == 4096 || hidden == 5120 || hidden == 7168;
+}
+
+// Groups of sixteen blocks need a GPU much larger than the groups that may be incomplete on it.
+constexpr int kLeastMultiprocessors = 64;
+
 enum class BoundaryForm : std::uint8_t {
   kCluster,  // sixteen blocks exchange sums through their shared memory
   kStream,   // through device memory

@@ -1,6 +1,11 @@
 // The boundary by groups of sixteen blocks that exchange sums through device memory, for many
-// tokens. Nobody waits for the whole chip; every wait is for the fifteen blocks beside it, which
-// came before or with it, since blocks become resident in the order of their numbers.
+// tokens.
+//
+// Progress: a block waits for blocks of its own group alone. Blocks become resident in the order of
+// their numbers (what decoupled look-back relies on too; a cooperative launch, which would promise
+// it, cost 0.7 us on an H200), so that of each launch at most one group is incomplete, and complete
+// groups finish by themselves. Only launches whose incomplete groups fill the GPU together could
+// stop each other: nine streams of them on 132 multiprocessors.
 //
 //   brick warps   a chunk each: streams through a ring in shared memory, X' and its sums
 //   folder        sums over the chunks, to device memory; holds the bricks when the collapse lags
@@ -19,8 +24,8 @@ namespace {
 constexpr int kCoefficientSlots = 4;
 constexpr int kVerdicts = 4;       // between judges and collapsers
 constexpr int kVerdictFloats = 8;  // pre, norm, whether it must be summed
-// Tiles that the bricks may be ahead of the collapse. More, and X' leaves L2 before it is read
-// again: 162 us in place of 137 at H = 4096, T = 4096 on an H200.
+// Tiles that the folder may be ahead of the collapse; bricks are two more at most. Without a limit
+// X' leaves L2 before it is read again: 146 us in place of 137 at H = 4096, T = 4096 on an H200.
 constexpr int kMostLag = 4;
 constexpr int kTeamBarrier = 1;
 
