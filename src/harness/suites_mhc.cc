@@ -11,6 +11,12 @@
 namespace birkhoff::harness {
 namespace {
 
+enum class Layout : std::uint8_t {
+  kPacked,
+  kPadded,     // gaps between rows of x, streams and tokens
+  kOneStream,  // one row stands for all streams, as before the first layer
+};
+
 struct MhcShape {
   std::int64_t tokens = 0;
   std::int64_t hc = 4;
@@ -18,6 +24,7 @@ struct MhcShape {
   DType type = kBF16;
   int iterations = 20;
   bool bench = false;
+  Layout layout = Layout::kPacked;
 
   std::int64_t rows() const { return hc * (hc + 2); }
   std::int64_t k() const { return hc * hidden; }
@@ -35,14 +42,28 @@ struct MhcShape {
 };
 
 constexpr MhcShape kShapes[] = {
-    {0, 4, 64, kBF16, 20, false},     {1, 4, 5, kF32, 20, false},
-    {3, 4, 72, kBF16, 1, false},      {17, 2, 160, kBF16, 3, false},
-    {2, 8, 250, kF32, 20, false},     {5, 8, 256, kBF16, 20, false},
-    {33, 4, 256, kF32, 20, false},    {16, 4, 250, kBF16, 20, false},
-    {1, 4, 4096, kBF16, 20, true},    {18, 4, 4096, kBF16, 20, true},
-    {130, 4, 4096, kBF16, 20, false}, {57, 4, 7168, kBF16, 20, false},
+    {0, 4, 64, kBF16, 20, false},
+    {1, 4, 5, kF32, 20, false},
+    {3, 4, 72, kBF16, 1, false},
+    {17, 2, 160, kBF16, 3, false},
+    {2, 8, 250, kF32, 20, false},
+    {5, 8, 256, kBF16, 20, false},
+    {33, 4, 256, kF32, 20, false},
+    {16, 4, 250, kBF16, 20, false},
+    {1, 4, 4096, kBF16, 20, true},
+    {18, 4, 4096, kBF16, 20, true},
+    {130, 4, 4096, kBF16, 20, false},
+    {57, 4, 7168, kBF16, 20, false},
     {200, 4, 5120, kBF16, 20, false},
+    {17, 4, 160, kBF16, 20, false, Layout::kPadded},
+    {3, 2, 250, kF32, 3, false, Layout::kPadded},
+    {18, 4, 96, kBF16, 20, false, Layout::kOneStream},
+    {5, 8, 70, kF32, 20, false, Layout::kOneStream},
 };
+
+std::string_view Name(Layout layout) {
+  return layout == Layout::kPacked ? "" : layout == Layout::kPadded ? " padded" : " one stream";
+}
 
 // Benchmarks on a GPU, at the widths of the released models.
 constexpr std::int64_t kBenchWidths[] = {4096, 5120, 7168};
@@ -61,8 +82,8 @@ std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args
                                 Problem<Args> (*make)(const MhcShape&, MhcArithmetic),
                                 void (*link)(const Args& before, Args& next) = nullptr) {
   const auto to_case = [make](const MhcShape& s) {
-    return Case<Args>{fmt::format("T={} hc={} H={} {} iterations={}", s.tokens, s.hc, s.hidden,
-                                  Short(s.type), s.iterations),
+    return Case<Args>{fmt::format("T={} hc={} H={} {} iterations={}{}", s.tokens, s.hc, s.hidden,
+                                  Short(s.type), s.iterations, Name(s.layout)),
                       [make, s](std::string_view bits) { return make(s, MhcArithmetic::Of(bits)); },
                       s.bench,
                       {{"H", s.hidden}, {"T", s.tokens}},
@@ -73,6 +94,7 @@ std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args
                         extents.tokens = s.tokens;
                         extents.hc = s.hc;
                         extents.hidden = s.hidden;
+                        if (s.layout != Layout::kPacked) extents.layout.token = 1;  // for refusals
                         return args;
                       }};
   };
@@ -99,6 +121,44 @@ void* Streams(Buffers& buffers, const MhcShape& s) {
     }
   }
   return streams;
+}
+
+// `count` rows of H, `step` elements apart, with poison between; `step` of one row to the next.
+void* Spread(Buffers& buffers, const MhcShape& s, const void* rows, std::int64_t count,
+             std::int64_t step) {
+  auto* to = static_cast<std::byte*>(buffers.Bytes(ByteSize(s.type, count * step)));
+  const auto* from = static_cast<const std::byte*>(rows);
+  for (std::int64_t i = 0; i < count; ++i)
+    std::memcpy(to + ByteSize(s.type, i * step), from + ByteSize(s.type, i * s.hidden),
+                static_cast<std::size_t>(ByteSize(s.type, s.hidden)));
+  return to;
+}
+
+// The streams in the layout of the case. `packed` holds the same afterwards, for the bounds.
+const void* LayStreams(Buffers& buffers, const MhcShape& s, void* packed, MhcLayout& layout) {
+  if (s.layout == Layout::kPacked) return packed;
+  if (s.layout == Layout::kPadded) {
+    layout.stream = s.hidden + 16;
+    layout.token = s.hc * layout.stream;
+    return Spread(buffers, s, packed, s.tokens * s.hc, layout.stream);
+  }
+  auto* bytes = static_cast<std::byte*>(packed);
+  const auto row = static_cast<std::size_t>(ByteSize(s.type, s.hidden));
+  auto* first = static_cast<std::byte*>(buffers.Bytes(ByteSize(s.type, s.tokens * s.hidden)));
+  for (std::size_t t = 0; t < static_cast<std::size_t>(s.tokens); ++t) {
+    std::byte* token = bytes + t * static_cast<std::size_t>(s.hc) * row;
+    std::memcpy(first + t * row, token, row);
+    for (std::size_t j = 1; j < static_cast<std::size_t>(s.hc); ++j)
+      std::memcpy(token + j * row, token, row);
+  }
+  layout.token = s.hidden + 24;
+  return Spread(buffers, s, first, s.tokens, layout.token);
+}
+
+const void* LayX(Buffers& buffers, const MhcShape& s, const void* packed, MhcLayout& layout) {
+  if (s.layout != Layout::kPadded) return packed;
+  layout.x = s.hidden + 40;
+  return Spread(buffers, s, packed, s.tokens, layout.x);
 }
 
 // Mixes of order 1, as in the released models.
@@ -143,10 +203,12 @@ MhcBounds AddCoefficients(Buffers& buffers, const MhcShape& s, MhcArithmetic ari
 Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s, MhcArithmetic arithmetic) {
   Problem<MhcCoeffsArgs> p;
   p.buffers = s.NewBuffers();
-  const void* streams = Streams(*p.buffers, s);
+  void* streams = Streams(*p.buffers, s);
+  MhcLayout layout;
+  const void* laid = LayStreams(*p.buffers, s, streams, layout);
   const MhcSite site = Site(*p.buffers, s);
   AddCoefficients(*p.buffers, s, arithmetic, streams, site, p.outputs);
-  p.args = {streams,
+  p.args = {laid,
             site,
             static_cast<float*>(p.outputs[0].data),
             static_cast<float*>(p.outputs[1].data),
@@ -154,7 +216,8 @@ Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s, MhcArithmetic arithmetic) {
             s.type,
             s.tokens,
             s.hc,
-            s.hidden};
+            s.hidden,
+            layout};
   p.bytes = s.stream_bytes() + s.fn_bytes() + s.coefficient_bytes();
   p.flops = s.projection_flops();
   return p;
@@ -174,13 +237,15 @@ double CollapseError(const MhcShape& s, const void* streams, const float* pre, s
 Problem<MhcCollapseArgs> MakeCollapse(const MhcShape& s, MhcArithmetic) {
   Problem<MhcCollapseArgs> p;
   p.buffers = s.NewBuffers();
-  const void* streams = Streams(*p.buffers, s);
+  void* streams = Streams(*p.buffers, s);
+  MhcLayout layout;
+  const void* laid = LayStreams(*p.buffers, s, streams, layout);
   const float* pre = p.buffers->Floats(s.tokens * s.hc, 0.3, 0.5);
   const auto bound = [=](std::int64_t i, double expected) {
     return Rounded(s.type, expected) + CollapseError(s, streams, pre, i);
   };
   p.outputs = {NewOutput(*p.buffers, "out", s.type, s.tokens * s.hidden, bound)};
-  p.args = {streams, pre, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden};
+  p.args = {laid, pre, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden, layout};
   p.bytes = s.stream_bytes() + s.row_bytes();
   p.flops = 2.0 * static_cast<double>(s.stream_elements());
   return p;
@@ -190,7 +255,10 @@ Problem<MhcPostArgs> MakePost(const MhcShape& s, MhcArithmetic) {
   Problem<MhcPostArgs> p;
   p.buffers = s.NewBuffers();
   const void* x = p.buffers->Values(s.tokens * s.hidden, s.type, 1.0);
-  const void* streams = Streams(*p.buffers, s);
+  void* streams = Streams(*p.buffers, s);
+  MhcLayout layout;
+  const void* laid = LayStreams(*p.buffers, s, streams, layout);
+  const void* laid_x = LayX(*p.buffers, s, x, layout);
   const float* post = p.buffers->Floats(s.tokens * s.hc, 0.5, 1.0);
   const float* comb = p.buffers->Floats(s.tokens * s.hc * s.hc, 0.3, 0.25);
   const auto bound = [=](std::int64_t i, double expected) {
@@ -205,7 +273,7 @@ Problem<MhcPostArgs> MakePost(const MhcShape& s, MhcArithmetic) {
     return Rounded(s.type, expected) + static_cast<double>(s.hc + 3) * kF32Eps * terms;
   };
   p.outputs = {NewOutput(*p.buffers, "out", s.type, s.stream_elements(), bound)};
-  p.args = {x, streams, post, comb, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden};
+  p.args = {laid_x, laid, post, comb, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden, layout};
   p.bytes = 2 * s.stream_bytes() + s.row_bytes() + s.coefficient_bytes();
   p.flops = s.mix_flops();
   return p;
@@ -215,7 +283,8 @@ Problem<MhcHeadArgs> MakeHead(const MhcShape& s, MhcArithmetic arithmetic) {
   Problem<MhcHeadArgs> p;
   p.buffers = s.NewBuffers();
   MhcHeadArgs& a = p.args;
-  a.streams = Streams(*p.buffers, s);
+  void* streams = Streams(*p.buffers, s);
+  a.streams = LayStreams(*p.buffers, s, streams, a.layout);
   a.fn = Fn(*p.buffers, s.hc, s);
   a.base = p.buffers->Floats(s.hc, 1.0);
   a.scale = p.buffers->Floats(1, 0.1, 0.9);
@@ -223,7 +292,7 @@ Problem<MhcHeadArgs> MakeHead(const MhcShape& s, MhcArithmetic arithmetic) {
   a.tokens = s.tokens;
   a.hc = s.hc;
   a.hidden = s.hidden;
-  const MhcBounds bounds(a.streams, s.type, s.hc, s.hidden, a.fn, a.base, a.rms_eps, arithmetic);
+  const MhcBounds bounds(streams, s.type, s.hc, s.hidden, a.fn, a.base, a.rms_eps, arithmetic);
   // The weights of one token serve all its columns; p_j is at most 1 + eps.
   const auto bound = [=, in = p.args, weights = std::map<std::int64_t, std::vector<double>>()](
                          std::int64_t i, double expected) mutable {
@@ -234,7 +303,7 @@ Problem<MhcHeadArgs> MakeHead(const MhcShape& s, MhcArithmetic arithmetic) {
     }
     double error = 0;
     for (std::int64_t j = 0; j < s.hc; ++j) {
-      const double x = Value(in.streams, s.type, (token * s.hc + j) * s.hidden + i % s.hidden);
+      const double x = Value(streams, s.type, (token * s.hc + j) * s.hidden + i % s.hidden);
       error += std::abs(x) * (errors[static_cast<std::size_t>(j)] +
                               static_cast<double>(s.hc + 2) * kF32Eps * 1.001);
     }
@@ -346,8 +415,8 @@ struct MixInputs {
 void FillBoundary(const MhcShape& s, MhcArithmetic arithmetic, const float* pre, Buffers& b,
                   MhcBoundaryArgs& a, std::vector<Output>& outputs) {
   const MixInputs in(b, s);
-  a.x = in.x;
-  a.streams = in.streams;
+  a.x = LayX(b, s, in.x, a.layout);
+  a.streams = LayStreams(b, s, in.streams, a.layout);
   a.post = in.post;
   a.comb = in.comb;
   a.site = Site(b, s);
@@ -408,8 +477,8 @@ Problem<MhcTailArgs> MakeTail(const MhcShape& s, MhcArithmetic arithmetic) {
   Buffers& b = *p.buffers;
   MhcTailArgs& a = p.args;
   const MixInputs in(b, s);
-  a.x = in.x;
-  a.streams = in.streams;
+  a.x = LayX(b, s, in.x, a.layout);
+  a.streams = LayStreams(b, s, in.streams, a.layout);
   a.post = in.post;
   a.comb = in.comb;
   a.fn = Fn(b, s.hc, s);

@@ -21,6 +21,7 @@ Refusal RefusesHopper(const MhcBoundaryArgs& a, const Device& device) {
     return Refusal(fmt::format("needs {} multiprocessors, has {}",
                                cuda::sm90::kLeastMultiprocessors, device.multiprocessors));
   if (a.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (Refusal refusal = RefusesStrides(a)) return refusal;
   if (a.hc != 4 || !cuda::sm90::IsBuiltFor(a.hidden))
     return Refusal(
         fmt::format("built for 4 streams of 4096, 5120 or 7168, got {} of {}", a.hc, a.hidden));
@@ -51,7 +52,7 @@ constexpr Kernel<MhcBoundaryArgs> kTable[] = {
      .bits = "mhc f32",
      .source = "own",
      .device = DeviceKind::kGpu,
-     .refuses = NeedsGpu<MhcBoundaryArgs>,
+     .refuses = RefusesPortable<MhcBoundaryArgs>,
      .scratch = gpu::MhcBoundaryScratch,
      .run = gpu::MhcBoundary},
     {.name = "cpu/avx512/mhc_boundary",

@@ -8,10 +8,24 @@
 
 namespace birkhoff::ops {
 
+// Refusals of the rows that read packed streams alone.
+template <class Args>
+Refusal RefusesStrides(const Args& args) {
+  if (args.layout == MhcLayout{}) return {};
+  return Refusal("needs packed x and streams");
+}
+
+template <class Args>
+Refusal RefusesPortable(const Args& args, const Device& device) {
+  if (Refusal refusal = RefusesStrides(args)) return refusal;
+  return NeedsBuiltGpu(device);
+}
+
 // Refusals of the rows that round fn to two bf16: bf16 streams on a GPU with machine code.
 template <class Args>
 Refusal RefusesTensorCores(const Args& args, const Device& device) {
   if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (Refusal refusal = RefusesStrides(args)) return refusal;
   return NeedsBuiltGpu(device);
 }
 
@@ -19,6 +33,7 @@ Refusal RefusesTensorCores(const Args& args, const Device& device) {
 template <class Args>
 Refusal RefusesWideWords(const Args& args, const Device& device) {
   if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (Refusal refusal = RefusesStrides(args)) return refusal;
   if (args.hidden % 8 != 0)
     return Refusal("needs H to be a multiple of 8, got " + std::to_string(args.hidden));
   return NeedsBuiltGpu(device);

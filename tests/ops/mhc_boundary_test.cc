@@ -142,6 +142,34 @@ TEST(MhcBoundary, WorksInPlaceOnAnyNumberOfThreads) {
   }
 }
 
+// Before the first layer all streams of a token are its embedding: read from one row, they give
+// what copies of it give.
+TEST(MhcBoundary, OneRowForAllStreamsHasTheBitsOfCopies) {
+  ThreadPool pool(2);
+  for (const DType type : {DType::kBF16, DType::kF32}) {
+    MhcProblem p(19, 4, 70, type);
+    for (std::int64_t t = 0; t < 19; ++t) {
+      for (std::int64_t i = 0; i < 4 * 70; ++i)
+        p.streams.Set(t * 4 * 70 + i, p.streams.Get(t * 4 * 70 + i % 70));
+    }
+    Activations rows(type, 19 * 70);
+    for (std::int64_t i = 0; i < 19 * 70; ++i) rows.Set(i, p.streams.Get(i / 70 * 4 * 70 + i % 70));
+    ForRunnable(p, [&](std::string_view folder) {
+      const Result want = Fused(folder, p, pool, false);
+      MhcProblem q = p;
+      Result r{Activations(type, p.streams.size()), {}, {}, {}, Activations(type, p.x.size())};
+      MhcBoundaryArgs a = Boundary(q, r.streams, r.h);
+      a.streams = rows.data();
+      a.layout.token = 70;
+      RunRow(RowIn(folder, MhcBoundaryKernels()), a, pool);
+      r.pre = q.pre;
+      r.post = q.post;
+      r.comb = q.comb;
+      EXPECT_TRUE(r == want);
+    });
+  }
+}
+
 // A NaN in any input of one row reaches no bit of another.
 TEST(MhcBoundary, NanAndInfStayInTheirRow) {
   constexpr std::int64_t kTokens = 17;

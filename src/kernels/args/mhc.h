@@ -16,6 +16,29 @@
 
 namespace birkhoff {
 
+// Where x and the streams lie, in elements, if not one after another. Outputs always are.
+struct MhcLayout {
+  std::int64_t x = 0;       // from a row of x to the next; 0: H
+  std::int64_t token = 0;   // from the streams of a token to those of the next; 0: packed, hc * H
+  std::int64_t stream = 0;  // unless packed: from stream to stream; 0: one row stands for all hc
+
+  bool operator==(const MhcLayout&) const = default;
+};
+
+// The streams of T tokens: element i of stream j of token t is data[t * token + j * stream + i].
+struct MhcStreams {
+  const void* data = nullptr;
+  std::int64_t token = 0;
+  std::int64_t stream = 0;
+};
+
+// The streams that the arguments of an op read.
+template <class Args>
+MhcStreams StreamsOf(const Args& a) {
+  if (a.layout.token == 0) return {a.streams, a.hc * a.hidden, a.hidden};
+  return {a.streams, a.layout.token, a.layout.stream};
+}
+
 // Parameters of one site.
 struct MhcSite {
   const float* fn = nullptr;     // [N, K] projection; finite
@@ -43,6 +66,7 @@ struct MhcCoeffsArgs {
   std::int64_t tokens = 0;
   std::int64_t hc = 0;
   std::int64_t hidden = 0;
+  MhcLayout layout = {};
 };
 
 // out[t] = sum_j pre[t, j] * streams[t, j]
@@ -56,12 +80,13 @@ struct MhcCollapseArgs {
   std::int64_t tokens = 0;
   std::int64_t hc = 0;
   std::int64_t hidden = 0;
+  MhcLayout layout = {};
 };
 
 // out[t, m] = post[t, m] * x[t] + sum_j comb[t, j, m] * streams[t, j], over the FIRST index of comb
 //
 // Numerics a = post_m x, then a = fma(comb_jm, X_j, a) for j = 0 ...; one rounding.
-// Aliasing out may be streams.
+// Aliasing out may be streams where they are packed.
 struct MhcPostArgs {
   const void* x = nullptr;        // [T, H] type
   const void* streams = nullptr;  // [T, hc, H] type
@@ -72,6 +97,7 @@ struct MhcPostArgs {
   std::int64_t tokens = 0;
   std::int64_t hc = 0;
   std::int64_t hidden = 0;
+  MhcLayout layout = {};
 };
 
 // p_j = sigmoid(m_j scale + base_j) + eps with m as in MhcCoeffs over hc rows;  out[t] = sum_j p_j
@@ -88,6 +114,7 @@ struct MhcHeadArgs {
   std::int64_t hidden = 0;
   float rms_eps = 1e-6f;
   float eps = 1e-6f;
+  MhcLayout layout = {};
 };
 
 // The boundary between two sublayers in one pass: post, coefficients of the next site, collapse,
@@ -115,6 +142,7 @@ struct MhcBoundaryArgs {
   std::int64_t tokens = 0;
   std::int64_t hc = 0;
   std::int64_t hidden = 0;
+  MhcLayout layout = {};
 };
 
 // The boundary of the delayed wiring: h is read with the weights of the site before, so that it
@@ -147,6 +175,7 @@ struct MhcTailArgs {
   float rms_eps = 1e-6f;
   float eps = 1e-6f;
   float norm_eps = 1e-6f;
+  MhcLayout layout = {};
 };
 
 }  // namespace birkhoff

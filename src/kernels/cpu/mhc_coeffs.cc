@@ -9,7 +9,7 @@ namespace birkhoff::cpu::BK_ISA {
 
 void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
   const auto hc = static_cast<int>(a.hc);
-  const MhcProjection p = {a.streams, a.type == DType::kBF16, a.site.fn, hc * (hc + 2), hc,
+  const MhcProjection p = {StreamsOf(a), a.type == DType::kBF16, a.site.fn, hc * (hc + 2), hc,
                            a.hidden};
   WithStreams(a.hc, [&]<int n>() {
     ForTokenBlocks(

@@ -10,7 +10,7 @@ void MhcCollapse(const MhcCollapseArgs& a, const Exec& exec) {
     exec.pool->ParallelFor(
         a.tokens, RowGrain(hc * a.hidden), [&](std::int64_t begin, std::int64_t end, int) {
           for (std::int64_t t = begin; t < end; ++t) {
-            CollapseRow<hc>(a.streams, a.pre + t * hc, a.out, a.type, t, a.hidden);
+            CollapseRow<hc>(StreamsOf(a), a.pre + t * hc, a.out, a.type, t, a.hidden);
           }
         });
   });

@@ -9,7 +9,7 @@ namespace birkhoff::cpu::BK_ISA {
 
 void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
   const auto hc = static_cast<int>(a.hc);
-  const MhcProjection p = {a.streams, a.type == DType::kBF16, a.fn, hc, hc, a.hidden};
+  const MhcProjection p = {StreamsOf(a), a.type == DType::kBF16, a.fn, hc, hc, a.hidden};
   WithStreams(a.hc, [&]<int n>() {
     ForTokenBlocks(
         *exec.pool, p, a.tokens,
@@ -20,7 +20,7 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
           float pre[kMhcBlock * n];
           MhcHeadWeights<n>(p, partials, a.base, a.scale, a.rms_eps, a.eps, tokens, pre);
           for (int t = 0; t < tokens; ++t) {
-            CollapseRow<n>(a.streams, pre + t * n, a.out, a.type, first + t, a.hidden);
+            CollapseRow<n>(p.streams, pre + t * n, a.out, a.type, first + t, a.hidden);
           }
         });
   });

@@ -17,8 +17,7 @@ void MixAndProject(ThreadPool& pool, const MhcProjection& p, const MhcPostArgs& 
       [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
         const MhcColumns c = SliceColumns(a.hidden, s);
         for (std::int64_t t = first; t < first + tokens; ++t) {
-          PostColumns<hc>(a.x, a.streams, a.post + t * hc, a.comb + t * hc * hc, a.out, a.type, t,
-                          a.hidden, c.begin, c.end);
+          PostColumns<hc>(a, t, c.begin, c.end);
         }
         ProjectSlice(p, first, tokens, s, partial);
       },
@@ -27,7 +26,7 @@ void MixAndProject(ThreadPool& pool, const MhcProjection& p, const MhcPostArgs& 
 
 // h of the tokens of a block from their X': collapse with pre [tokens, hc], then norm in place.
 template <int hc>
-void CollapseAndNorm(const void* streams, const float* pre, const RmsNormArgs& norm,
+void CollapseAndNorm(const MhcStreams& streams, const float* pre, const RmsNormArgs& norm,
                      std::int64_t first, int tokens) {
   for (int t = 0; t < tokens; ++t) {
     CollapseRow<hc>(streams, pre + t * hc, norm.out, norm.out_type, first + t, norm.width);
@@ -51,16 +50,20 @@ inline RmsNormArgs NormInPlace(void* rows, const float* weight, DType type, std:
 // The boundary; pre_before: what h is read with, or null for the site's own pre.
 template <int hc>
 void Boundary(const MhcBoundaryArgs& a, const float* pre_before, ThreadPool& pool) {
-  const MhcProjection p = {a.streams_out, a.type == DType::kBF16, a.site.fn, hc * (hc + 2), hc,
+  const MhcProjection p = {{a.streams_out, hc * a.hidden, a.hidden},
+                           a.type == DType::kBF16,
+                           a.site.fn,
+                           hc * (hc + 2),
+                           hc,
                            a.hidden};
-  const MhcPostArgs post = {a.x,    a.streams, a.post, a.comb,  a.streams_out,
-                            a.type, a.tokens,  hc,     a.hidden};
+  const MhcPostArgs post = {a.x,    a.streams, a.post, a.comb,   a.streams_out,
+                            a.type, a.tokens,  hc,     a.hidden, a.layout};
   const RmsNormArgs norm = NormInPlace(a.h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
   MixAndProject<hc>(pool, p, post, [&](std::int64_t first, int tokens, const MhcPartial* partials) {
     float* pre = a.pre_out + first * hc;
     MhcCoefficients<hc>(p, a.site, partials, tokens, pre, a.post_out + first * hc,
                         a.comb_out + first * hc * hc);
-    CollapseAndNorm<hc>(a.streams_out, pre_before != nullptr ? pre_before + first * hc : pre, norm,
+    CollapseAndNorm<hc>(p.streams, pre_before != nullptr ? pre_before + first * hc : pre, norm,
                         first, tokens);
   });
 }

@@ -7,13 +7,12 @@ namespace birkhoff::cpu::BK_ISA {
 
 void MhcPost(const MhcPostArgs& a, const Exec& exec) {
   WithStreams(a.hc, [&]<int hc>() {
-    exec.pool->ParallelFor(
-        a.tokens, RowGrain(hc * a.hidden), [&](std::int64_t begin, std::int64_t end, int) {
-          for (std::int64_t t = begin; t < end; ++t) {
-            PostColumns<hc>(a.x, a.streams, a.post + t * hc, a.comb + t * hc * hc, a.out, a.type, t,
-                            a.hidden, 0, a.hidden);
-          }
-        });
+    exec.pool->ParallelFor(a.tokens, RowGrain(hc * a.hidden),
+                           [&](std::int64_t begin, std::int64_t end, int) {
+                             for (std::int64_t t = begin; t < end; ++t) {
+                               PostColumns<hc>(a, t, 0, a.hidden);
+                             }
+                           });
   });
 }
 

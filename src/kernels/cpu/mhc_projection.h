@@ -11,6 +11,7 @@
 #pragma once
 
 #include "birkhoff/dtype.h"
+#include "kernels/args/mhc.h"
 #include "kernels/cpu/mhc_lanes.h"
 #include "kernels/cpu/unroll.h"
 
@@ -28,7 +29,7 @@ constexpr int kMhcPairs = 1;
 #endif
 
 struct MhcProjection {
-  const void* streams = nullptr;  // [T, hc, H] bf16 or f32
+  MhcStreams streams = {};  // bf16 or f32
   bool is_bf16 = true;
   const float* fn = nullptr;  // [rows, hc * H]
   int rows = 0;               // even
@@ -54,17 +55,18 @@ BK_INLINE MhcColumns SliceColumns(std::int64_t hidden, int slice) {
   return {slice * chunks / kMhcSlices * 32, end < hidden ? end : hidden};
 }
 
-// Calls f(offset, n) for the blocks of eight columns of a slice in the order of the chain: offset
-// in a token's streams, n columns.
+// Calls f(at, row_at, n) for the blocks of eight columns of a slice in the order of the chain: where
+// in a token's streams, where in a row of fn, how many columns.
 template <class F>
 BK_INLINE void ForBlocks(const MhcProjection& p, MhcColumns c, F f) {
   for (std::int64_t chunk = c.begin; chunk < c.end; chunk += 32) {
     const std::int64_t end = chunk + 32 < c.end ? chunk + 32 : c.end;
     for (int j = 0; j < p.hc; ++j) {
-      const std::int64_t base = j * p.hidden;
+      const std::int64_t base = j * p.streams.stream;
+      const std::int64_t of_row = j * p.hidden;
       std::int64_t i = chunk;
-      for (; i + 8 <= end; i += 8) f(base + i, 8);
-      if (i < end) f(base + i, static_cast<int>(end - i));
+      for (; i + 8 <= end; i += 8) f(base + i, of_row + i, 8);
+      if (i < end) f(base + i, of_row + i, static_cast<int>(end - i));
     }
   }
 }
@@ -82,7 +84,7 @@ void ProjectTile(const MhcProjection& p, MhcColumns c, const Element* const* x, 
     for (int q = 0; q < kPairs; ++q) acc[r][q] = Zero();
   }
   ForBlocks(
-      p, c, [&](std::int64_t at, int n) __attribute__((always_inline)) {
+      p, c, [&](std::int64_t at, std::int64_t row_at, int n) __attribute__((always_inline)) {
         F32x16 v[kPairs];
         BK_UNROLL
         for (int q = 0; q < kPairs; ++q) {
@@ -91,7 +93,7 @@ void ProjectTile(const MhcProjection& p, MhcColumns c, const Element* const* x, 
         }
         BK_UNROLL
         for (int r = 0; r < kRows; ++r) {
-          const float* f = fn + r * k + at;
+          const float* f = fn + r * k + row_at;
           const F32x16 w = n == 8 ? EightTwice(f) : LoadEightN(f, f, n);
           BK_UNROLL
           for (int q = 0; q < kPairs; ++q) acc[r][q] = Fma(w, v[q], acc[r][q]);
@@ -113,7 +115,7 @@ void SquareTile(const MhcProjection& p, MhcColumns c, const Element* const* x, i
                 MhcPartial* partial) {
   for (int j = 0; j < p.hc; ++j) {
     F32x16 acc = Zero();
-    const std::int64_t base = j * p.hidden;
+    const std::int64_t base = j * p.streams.stream;
     std::int64_t i = c.begin;
     for (; i + 8 <= c.end; i += 8) {
       const F32x16 v = LoadEight(x[0] + base + i, x[1] + base + i);
@@ -142,13 +144,13 @@ template <class Element>
 void ProjectSliceAs(const MhcProjection& p, std::int64_t first, int tokens, int slice,
                     MhcPartial* partial) {
   const MhcColumns c = SliceColumns(p.hidden, slice);
-  const auto* streams = static_cast<const Element*>(p.streams) + first * p.hc * p.hidden;
+  const auto* streams = static_cast<const Element*>(p.streams.data) + first * p.streams.token;
   // A pair without a second token takes the first twice; its result is not read.
   const Element* x[kMhcBlock];
   for (int row = 0; row < p.outputs(); ++row) Store(partial->at[row], Zero());
   const int padded = (tokens + 1) / 2 * 2;
   for (int t = 0; t < padded; ++t) {
-    x[t] = streams + (t < tokens ? t : tokens - 1) * p.hc * p.hidden;
+    x[t] = streams + (t < tokens ? t : tokens - 1) * p.streams.token;
   }
   for (int t = 0; t < padded; t += 2) SquareTile(p, c, x + t, t, partial);
   for (int row = 0; row < p.rows; row += 4) {

@@ -8,13 +8,21 @@ namespace birkhoff::ref {
 
 inline double Sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
 
+// Column i of stream j of a token that an op reads.
+template <class Args>
+double StreamAt(const Args& a, std::int64_t token, std::int64_t j, std::int64_t i) {
+  const MhcStreams s = StreamsOf(a);
+  return Get(s.data, a.type, token * s.token + j * s.stream + i);
+}
+
 // m[row] = fn[row] . x / sqrt(mean(x^2) + eps) with x the hc * H values of one token.
-inline double MhcMix(const void* streams, DType type, std::int64_t token, std::int64_t k,
-                     const float* fn, std::int64_t row, double eps) {
+template <class Args>
+double MhcMix(const Args& a, std::int64_t token, const float* fn, std::int64_t row, double eps) {
+  const std::int64_t k = a.hc * a.hidden;
   double dot = 0;
   double squares = 0;
   for (std::int64_t i = 0; i < k; ++i) {
-    const double x = Get(streams, type, token * k + i);
+    const double x = StreamAt(a, token, i / a.hidden, i % a.hidden);
     dot += fn[row * k + i] * x;
     squares += x * x;
   }

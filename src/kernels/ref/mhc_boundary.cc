@@ -13,7 +13,8 @@ void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
            .type = a.type,
            .tokens = a.tokens,
            .hc = a.hc,
-           .hidden = a.hidden},
+           .hidden = a.hidden,
+           .layout = a.layout},
           exec);
   MhcCoeffs({.streams = a.streams_out,
              .site = a.site,

@@ -42,8 +42,7 @@ void MhcCoeffs(const MhcCoeffsArgs& a, const Exec&) {
   std::vector<double> comb(n * n);
   for (std::int64_t t = 0; t < a.tokens; ++t) {
     const auto logit = [&](std::int64_t row, float scale) {
-      const std::int64_t k = a.hc * a.hidden;
-      return MhcMix(a.streams, a.type, t, k, s.fn, row, s.rms_eps) * scale + s.base[row];
+      return MhcMix(a, t, s.fn, row, s.rms_eps) * scale + s.base[row];
     };
     for (std::int64_t j = 0; j < a.hc; ++j) {
       const std::int64_t at = t * a.hc + j;

@@ -1,5 +1,5 @@
-#include "kernels/ref/elements.h"
 #include "kernels/ref/kernels.h"
+#include "kernels/ref/mhc.h"
 
 namespace birkhoff::ref {
 
@@ -8,7 +8,7 @@ void MhcCollapse(const MhcCollapseArgs& a, const Exec&) {
     for (std::int64_t i = 0; i < a.hidden; ++i) {
       double v = 0;
       for (std::int64_t j = 0; j < a.hc; ++j) {
-        v += a.pre[t * a.hc + j] * Get(a.streams, a.type, (t * a.hc + j) * a.hidden + i);
+        v += a.pre[t * a.hc + j] * StreamAt(a, t, j, i);
       }
       Put(a.out, a.type, t * a.hidden + i, v);
     }

@@ -12,7 +12,8 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
            .type = a.type,
            .tokens = a.tokens,
            .hc = a.hc,
-           .hidden = a.hidden},
+           .hidden = a.hidden,
+           .layout = a.layout},
           exec);
   MhcHead({.streams = a.streams_out,
            .fn = a.fn,
