@@ -55,8 +55,8 @@ BK_INLINE MhcColumns SliceColumns(std::int64_t hidden, int slice) {
   return {slice * chunks / kMhcSlices * 32, end < hidden ? end : hidden};
 }
 
-// Calls f(at, row_at, n) for the blocks of eight columns of a slice in the order of the chain: where
-// in a token's streams, where in a row of fn, how many columns.
+// Calls f(at, row_at, n) for the blocks of eight columns of a slice in the order of the chain:
+// where in a token's streams, where in a row of fn, how many columns.
 template <class F>
 BK_INLINE void ForBlocks(const MhcProjection& p, MhcColumns c, F f) {
   for (std::int64_t chunk = c.begin; chunk < c.end; chunk += 32) {
