@@ -56,14 +56,16 @@ class TypedSuite final : public Suite {
   DeviceKind device(int k) const override { return Row(k).device; }
 
   std::string Launch(int c, int k) const override {
-    return Row(k).launch != nullptr ? Row(k).launch(Extents(c)) : "";
+    if (Row(k).launch == nullptr) return {};
+    return WithExtents(c, Row(k).launch);
   }
 
   // A GPU row is asked about the GPU, whatever CPU the caller is interested in.
   Refusal Refuses(int c, int k, const Device& device) const override {
     const Device* gpu = FirstGpu().device;
     const bool other = Row(k).device == DeviceKind::kGpu && gpu != nullptr;
-    return WhyNot(Row(k), Extents(c), other ? *gpu : device);
+    return WithExtents(
+        c, [&](const Args& args) { return WhyNot(Row(k), args, other ? *gpu : device); });
   }
 
   CheckResult Check(int c, int k, ThreadPool& pool) const override {
@@ -105,7 +107,13 @@ class TypedSuite final : public Suite {
     const auto i = static_cast<std::size_t>(c);
     return i < cases_.size() ? cases_[i] : gpu_bench_.cases[i - cases_.size()];
   }
-  Args Extents(int c) const { return At(c).extents ? At(c).extents() : At(c).make().args; }
+  // f(arguments of case c), whose data may be missing; what they point to lives until f returns.
+  template <class F>
+  auto WithExtents(int c, F f) const {
+    if (At(c).extents) return f(At(c).extents());
+    const Problem<Args> problem = At(c).make();
+    return f(problem.args);
+  }
   const Kernel<Args>& Row(int k) const { return table_[static_cast<std::size_t>(k)]; }
 
   static std::size_t ScratchFor(const Kernel<Args>& kernel, const Args& args, ThreadPool& pool) {
