@@ -428,6 +428,43 @@ TEST_P(MhcOnHopper, CancellingStreamsAreSummedThemselves) {
   }
 }
 
+// The mixes against float64 on the kernel's own X'. They are no output, but with base = 0 and scale =
+// 1 post = 2 sigmoid(m) gives them back to 5e-7. TF32 would be 4e-4 off.
+TEST_P(MhcOnHopper, MixesAreAsFineAsTwoBf16) {
+  constexpr std::int64_t kTokens = 80;
+  MhcProblem p = Problem(kTokens);
+  std::fill(p.base.begin(), p.base.end(), 0.0f);
+  std::fill(p.scale.begin(), p.scale.end(), 1.0f);
+  OnGpu gpu(p);
+  gpu.Prepare(Row(kHopper));
+  const Rows rows = RunOn(gpu, kHopper, 0, kTokens);
+  const std::int64_t k = kHc * p.hidden;
+  double sum = 0;
+  double worst = 0;
+  for (std::int64_t t = 0; t < kTokens; ++t) {
+    const auto row = rows.At(t);
+    const auto* mixed = reinterpret_cast<const bf16*>(row.data());
+    const auto* post = reinterpret_cast<const float*>(row.data() + row.size()) - kHc;
+    double squares = 0;
+    for (std::int64_t i = 0; i < k; ++i) {
+      const double x = static_cast<float>(mixed[i]);
+      squares += x * x;
+    }
+    const double rs = 1 / std::sqrt(squares / static_cast<double>(k) + p.constants.rms_eps);
+    for (std::int64_t j = 0; j < kHc; ++j) {
+      double dot = 0;
+      for (std::int64_t i = 0; i < k; ++i)
+        dot += p.fn[static_cast<std::size_t>((kHc + j) * k + i)] *
+               static_cast<double>(static_cast<float>(mixed[i]));
+      const double s = post[j] / 2.0;
+      const double error = std::abs(std::log(s / (1 - s)) - dot * rs);
+      sum += error;
+      worst = std::max(worst, error);
+    }
+  }
+  EXPECT_LE(sum / static_cast<double>(kTokens * kHc), 6e-6) << "worst " << worst;
+}
+
 // 4 H T beyond 2^31 at H = 7168: the same thousand tokens eighty times over.
 TEST_P(MhcOnHopper, ManyTokensAreTheSameAsFew) {
   OnGpu few(Problem(1000));
