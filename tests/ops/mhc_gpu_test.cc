@@ -428,8 +428,8 @@ TEST_P(MhcOnHopper, CancellingStreamsAreSummedThemselves) {
   }
 }
 
-// The mixes against float64 on the kernel's own X'. They are no output, but with base = 0 and scale =
-// 1 post = 2 sigmoid(m) gives them back to 5e-7. TF32 would be 4e-4 off.
+// The mixes against float64 on the kernel's own X'. They are no output, but with base 0 and scale 1
+// post = 2 sigmoid(m) gives them back to 5e-7. TF32 would be 4e-4 off.
 TEST_P(MhcOnHopper, MixesAreAsFineAsTwoBf16) {
   constexpr std::int64_t kTokens = 80;
   MhcProblem p = Problem(kTokens);
