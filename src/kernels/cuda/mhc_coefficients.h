@@ -7,7 +7,7 @@
 
 namespace birkhoff::cuda {
 
-// Within one ulp. A Newton step would be half of what a step of Sinkhorn takes.
+// Within one ulp. A Newton step would be two more operations that every step of Sinkhorn waits for.
 __device__ inline float Reciprocal(float x) {
   float r;
   asm("rcp.approx.f32 %0, %1;" : "=f"(r) : "f"(x));
