@@ -51,10 +51,8 @@ Status BenchOps(const BenchOpsOptions& options,
       for (int k = 0; k < suite->kernels(); ++k) {
         if (!Matches(suite->kernel_name(k), options.kernel)) continue;
         // GPU rows have cases of their own, where a suite has any.
-        const bool of_gpu = c >= suite->cases() || suite->bench_cases() == suite->cases();
-        if (of_gpu != (suite->device(k) == DeviceKind::kGpu) &&
-            suite->bench_cases() > suite->cases())
-          continue;
+        const bool has_own = suite->bench_cases() > suite->cases();
+        if (has_own && (c >= suite->cases()) != (suite->device(k) == DeviceKind::kGpu)) continue;
         if (suite->Refuses(c, k, options.device)) continue;
         any = true;
         const TimeResult time = suite->Time(c, k, pool, options.seconds);

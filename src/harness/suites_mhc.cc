@@ -26,6 +26,11 @@ struct MhcShape {
   bool bench = false;
   Layout layout = Layout::kPacked;
 
+  MhcLayout strides() const {
+    if (layout == Layout::kPadded) return {hidden + 40, hc * (hidden + 16), hidden + 16};
+    if (layout == Layout::kOneStream) return {0, hidden + 24, 0};
+    return {};
+  }
   std::int64_t rows() const { return hc * (hc + 2); }
   std::int64_t k() const { return hc * hidden; }
   std::int64_t stream_elements() const { return tokens * hc * hidden; }
@@ -94,7 +99,7 @@ std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args
                         extents.tokens = s.tokens;
                         extents.hc = s.hc;
                         extents.hidden = s.hidden;
-                        if (s.layout != Layout::kPacked) extents.layout.token = 1;  // for refusals
+                        extents.layout = s.strides();
                         return args;
                       }};
   };
@@ -135,13 +140,10 @@ void* Spread(Buffers& buffers, const MhcShape& s, const void* rows, std::int64_t
 }
 
 // The streams in the layout of the case. `packed` holds the same afterwards, for the bounds.
-const void* LayStreams(Buffers& buffers, const MhcShape& s, void* packed, MhcLayout& layout) {
+const void* LayStreams(Buffers& buffers, const MhcShape& s, void* packed) {
   if (s.layout == Layout::kPacked) return packed;
-  if (s.layout == Layout::kPadded) {
-    layout.stream = s.hidden + 16;
-    layout.token = s.hc * layout.stream;
-    return Spread(buffers, s, packed, s.tokens * s.hc, layout.stream);
-  }
+  if (s.layout == Layout::kPadded)
+    return Spread(buffers, s, packed, s.tokens * s.hc, s.strides().stream);
   auto* bytes = static_cast<std::byte*>(packed);
   const auto row = static_cast<std::size_t>(ByteSize(s.type, s.hidden));
   auto* first = static_cast<std::byte*>(buffers.Bytes(ByteSize(s.type, s.tokens * s.hidden)));
@@ -151,14 +153,12 @@ const void* LayStreams(Buffers& buffers, const MhcShape& s, void* packed, MhcLay
     for (std::size_t j = 1; j < static_cast<std::size_t>(s.hc); ++j)
       std::memcpy(token + j * row, token, row);
   }
-  layout.token = s.hidden + 24;
-  return Spread(buffers, s, first, s.tokens, layout.token);
+  return Spread(buffers, s, first, s.tokens, s.strides().token);
 }
 
-const void* LayX(Buffers& buffers, const MhcShape& s, const void* packed, MhcLayout& layout) {
+const void* LayX(Buffers& buffers, const MhcShape& s, const void* packed) {
   if (s.layout != Layout::kPadded) return packed;
-  layout.x = s.hidden + 40;
-  return Spread(buffers, s, packed, s.tokens, layout.x);
+  return Spread(buffers, s, packed, s.tokens, s.strides().x);
 }
 
 // Mixes of order 1, as in the released models.
@@ -204,8 +204,7 @@ Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s, MhcArithmetic arithmetic) {
   Problem<MhcCoeffsArgs> p;
   p.buffers = s.NewBuffers();
   void* streams = Streams(*p.buffers, s);
-  MhcLayout layout;
-  const void* laid = LayStreams(*p.buffers, s, streams, layout);
+  const void* laid = LayStreams(*p.buffers, s, streams);
   const MhcSite site = Site(*p.buffers, s);
   AddCoefficients(*p.buffers, s, arithmetic, streams, site, p.outputs);
   p.args = {laid,
@@ -217,7 +216,7 @@ Problem<MhcCoeffsArgs> MakeCoeffs(const MhcShape& s, MhcArithmetic arithmetic) {
             s.tokens,
             s.hc,
             s.hidden,
-            layout};
+            s.strides()};
   p.bytes = s.stream_bytes() + s.fn_bytes() + s.coefficient_bytes();
   p.flops = s.projection_flops();
   return p;
@@ -238,14 +237,13 @@ Problem<MhcCollapseArgs> MakeCollapse(const MhcShape& s, MhcArithmetic) {
   Problem<MhcCollapseArgs> p;
   p.buffers = s.NewBuffers();
   void* streams = Streams(*p.buffers, s);
-  MhcLayout layout;
-  const void* laid = LayStreams(*p.buffers, s, streams, layout);
+  const void* laid = LayStreams(*p.buffers, s, streams);
   const float* pre = p.buffers->Floats(s.tokens * s.hc, 0.3, 0.5);
   const auto bound = [=](std::int64_t i, double expected) {
     return Rounded(s.type, expected) + CollapseError(s, streams, pre, i);
   };
   p.outputs = {NewOutput(*p.buffers, "out", s.type, s.tokens * s.hidden, bound)};
-  p.args = {laid, pre, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden, layout};
+  p.args = {laid, pre, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden, s.strides()};
   p.bytes = s.stream_bytes() + s.row_bytes();
   p.flops = 2.0 * static_cast<double>(s.stream_elements());
   return p;
@@ -256,9 +254,8 @@ Problem<MhcPostArgs> MakePost(const MhcShape& s, MhcArithmetic) {
   p.buffers = s.NewBuffers();
   const void* x = p.buffers->Values(s.tokens * s.hidden, s.type, 1.0);
   void* streams = Streams(*p.buffers, s);
-  MhcLayout layout;
-  const void* laid = LayStreams(*p.buffers, s, streams, layout);
-  const void* laid_x = LayX(*p.buffers, s, x, layout);
+  const void* laid = LayStreams(*p.buffers, s, streams);
+  const void* laid_x = LayX(*p.buffers, s, x);
   const float* post = p.buffers->Floats(s.tokens * s.hc, 0.5, 1.0);
   const float* comb = p.buffers->Floats(s.tokens * s.hc * s.hc, 0.3, 0.25);
   const auto bound = [=](std::int64_t i, double expected) {
@@ -273,7 +270,8 @@ Problem<MhcPostArgs> MakePost(const MhcShape& s, MhcArithmetic) {
     return Rounded(s.type, expected) + static_cast<double>(s.hc + 3) * kF32Eps * terms;
   };
   p.outputs = {NewOutput(*p.buffers, "out", s.type, s.stream_elements(), bound)};
-  p.args = {laid_x, laid, post, comb, p.outputs[0].data, s.type, s.tokens, s.hc, s.hidden, layout};
+  p.args = {laid_x, laid,     post, comb,     p.outputs[0].data,
+            s.type, s.tokens, s.hc, s.hidden, s.strides()};
   p.bytes = 2 * s.stream_bytes() + s.row_bytes() + s.coefficient_bytes();
   p.flops = s.mix_flops();
   return p;
@@ -284,7 +282,8 @@ Problem<MhcHeadArgs> MakeHead(const MhcShape& s, MhcArithmetic arithmetic) {
   p.buffers = s.NewBuffers();
   MhcHeadArgs& a = p.args;
   void* streams = Streams(*p.buffers, s);
-  a.streams = LayStreams(*p.buffers, s, streams, a.layout);
+  a.streams = LayStreams(*p.buffers, s, streams);
+  a.layout = s.strides();
   a.fn = Fn(*p.buffers, s.hc, s);
   a.base = p.buffers->Floats(s.hc, 1.0);
   a.scale = p.buffers->Floats(1, 0.1, 0.9);
@@ -415,8 +414,9 @@ struct MixInputs {
 void FillBoundary(const MhcShape& s, MhcArithmetic arithmetic, const float* pre, Buffers& b,
                   MhcBoundaryArgs& a, std::vector<Output>& outputs) {
   const MixInputs in(b, s);
-  a.x = LayX(b, s, in.x, a.layout);
-  a.streams = LayStreams(b, s, in.streams, a.layout);
+  a.x = LayX(b, s, in.x);
+  a.streams = LayStreams(b, s, in.streams);
+  a.layout = s.strides();
   a.post = in.post;
   a.comb = in.comb;
   a.site = Site(b, s);
@@ -477,8 +477,9 @@ Problem<MhcTailArgs> MakeTail(const MhcShape& s, MhcArithmetic arithmetic) {
   Buffers& b = *p.buffers;
   MhcTailArgs& a = p.args;
   const MixInputs in(b, s);
-  a.x = LayX(b, s, in.x, a.layout);
-  a.streams = LayStreams(b, s, in.streams, a.layout);
+  a.x = LayX(b, s, in.x);
+  a.streams = LayStreams(b, s, in.streams);
+  a.layout = s.strides();
   a.post = in.post;
   a.comb = in.comb;
   a.fn = Fn(b, s.hc, s);

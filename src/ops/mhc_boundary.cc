@@ -20,7 +20,7 @@ Refusal RefusesHopper(const MhcBoundaryArgs& a, const Device& device) {
   if (device.multiprocessors < cuda::sm90::kLeastMultiprocessors)
     return Refusal(fmt::format("needs {} multiprocessors, has {}",
                                cuda::sm90::kLeastMultiprocessors, device.multiprocessors));
-  if (a.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (Refusal refusal = NeedsBf16(a.type)) return refusal;
   if (Refusal refusal = RefusesStrides(a)) return refusal;
   if (a.hc != 4 || !cuda::sm90::IsBuiltFor(a.hidden))
     return Refusal(

@@ -35,6 +35,24 @@ Status ExpectCoefficients(std::string_view what, const ValueType& v,
   return ExpectShape(what, v, shape);
 }
 
+Status ExpectMix(std::string_view op, std::span<const ValueType> in) {
+  const auto named = [&](std::string_view what) { return fmt::format("{} {}", op, what); };
+  const ValueType& streams = in[1];
+  BK_RETURN_IF_ERROR(ExpectStreams(op, streams));
+  const Extent t = streams.shape[0];
+  const Extent hc = streams.shape[1];
+  BK_RETURN_IF_ERROR(ExpectType(named("x"), in[0], streams.dtype));
+  BK_RETURN_IF_ERROR(ExpectShape(named("x"), in[0], {t, streams.shape[2]}));
+  BK_RETURN_IF_ERROR(ExpectCoefficients(named("post"), in[2], {t, hc}));
+  return ExpectCoefficients(named("comb"), in[3], {t, hc, hc});
+}
+
+Status ExpectMhcNorm(std::string_view op, const ValueType& streams, const ValueType& norm) {
+  const std::string what = fmt::format("{} norm", op);
+  BK_RETURN_IF_ERROR(ExpectKind(what, norm, Kind::kVector));
+  return ExpectShape(what, norm, {streams.shape[2]});
+}
+
 void BindSite(std::span<const Operand> fn_base_scale, MhcSite& site) {
   site.fn = static_cast<const float*>(fn_base_scale[0].data);
   site.base = static_cast<const float*>(fn_base_scale[1].data);
@@ -60,20 +78,14 @@ Status CheckSite(std::string_view op, const Attributes& attributes) {
 
 Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attributes& attributes,
                                              std::span<const ValueType> in) {
-  const auto named = [&](std::string_view what) { return fmt::format("{} {}", op, what); };
+  BK_RETURN_IF_ERROR(ExpectMix(op, in));
   const ValueType& streams = in[1];
-  BK_RETURN_IF_ERROR(ExpectStreams(op, streams));
   const Extent t = streams.shape[0];
   const Extent hc = streams.shape[1];
   const Extent hidden = streams.shape[2];
-  BK_RETURN_IF_ERROR(ExpectType(named("x"), in[0], streams.dtype));
-  BK_RETURN_IF_ERROR(ExpectShape(named("x"), in[0], {t, hidden}));
-  BK_RETURN_IF_ERROR(ExpectCoefficients(named("post"), in[2], {t, hc}));
-  BK_RETURN_IF_ERROR(ExpectCoefficients(named("comb"), in[3], {t, hc, hc}));
   BK_RETURN_IF_ERROR(ExpectMhcParameters(op, streams, in.subspan(4), hc.times * (hc.times + 2), 3));
   BK_RETURN_IF_ERROR(CheckSite(op, attributes));
-  BK_RETURN_IF_ERROR(ExpectKind(named("norm"), in[7], Kind::kVector));
-  BK_RETURN_IF_ERROR(ExpectShape(named("norm"), in[7], {hidden}));
+  BK_RETURN_IF_ERROR(ExpectMhcNorm(op, streams, in[7]));
   return std::vector<ValueType>{Activation(streams.dtype, streams.shape),
                                 Activation(DType::kF32, {t, hc}), Activation(DType::kF32, {t, hc}),
                                 Activation(DType::kF32, {t, hc, hc}),
@@ -81,15 +93,7 @@ Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attribut
 }
 
 void BindBoundary(const Call& call, MhcBoundaryArgs& a) {
-  const Operand& streams = call.in[1];
-  a.x = call.in[0].data;
-  a.streams = streams.data;
-  a.type = streams.dtype;
-  a.tokens = streams.dim[0];
-  a.hc = streams.dim[1];
-  a.hidden = streams.dim[2];
-  a.post = static_cast<const float*>(call.in[2].data);
-  a.comb = static_cast<const float*>(call.in[3].data);
+  BindMix(call, a);
   BindSite(call.in.subspan(4), a.site);
   a.norm_weight = static_cast<const float*>(call.in[7].data);
   a.streams_out = call.out[0].data;

@@ -1,6 +1,8 @@
 // Checks of infer() that the mHC ops share.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "kernels/args/mhc.h"
@@ -12,7 +14,9 @@ namespace birkhoff::ops {
 template <class Args>
 Refusal RefusesStrides(const Args& args) {
   if (args.layout == MhcLayout{}) return {};
-  return Refusal("needs packed x and streams");
+  const MhcLayout& l = args.layout;
+  return Refusal(fmt::format("needs packed x and streams, got steps of {}, {} and {}", l.x, l.token,
+                             l.stream));
 }
 
 template <class Args>
@@ -21,10 +25,15 @@ Refusal RefusesPortable(const Args& args, const Device& device) {
   return NeedsBuiltGpu(device);
 }
 
+inline Refusal NeedsBf16(DType type) {
+  if (type == DType::kBF16) return {};
+  return Refusal(fmt::format("needs bf16 streams, got {}", Name(type)));
+}
+
 // Refusals of the rows that round fn to two bf16: bf16 streams on a GPU with machine code.
 template <class Args>
 Refusal RefusesTensorCores(const Args& args, const Device& device) {
-  if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (Refusal refusal = NeedsBf16(args.type)) return refusal;
   if (Refusal refusal = RefusesStrides(args)) return refusal;
   return NeedsBuiltGpu(device);
 }
@@ -32,7 +41,7 @@ Refusal RefusesTensorCores(const Args& args, const Device& device) {
 // Refusals of the rows that read and write 16 bytes at a time.
 template <class Args>
 Refusal RefusesWideWords(const Args& args, const Device& device) {
-  if (args.type != DType::kBF16) return Refusal("needs bf16 streams");
+  if (Refusal refusal = NeedsBf16(args.type)) return refusal;
   if (Refusal refusal = RefusesStrides(args)) return refusal;
   if (args.hidden % 8 != 0)
     return Refusal("needs H to be a multiple of 8, got " + std::to_string(args.hidden));
@@ -50,6 +59,24 @@ Status ExpectMhcParameters(std::string_view op, const ValueType& streams,
 // A f32 activation of this shape.
 Status ExpectCoefficients(std::string_view what, const ValueType& v,
                           std::initializer_list<Extent> shape);
+
+// What a mix reads: x, streams, post, comb. BindMix: into arguments with those members and extents.
+Status ExpectMix(std::string_view op, std::span<const ValueType> in);
+template <class Args>
+void BindMix(const Call& call, Args& a) {
+  const Operand& streams = call.in[1];
+  a.x = call.in[0].data;
+  a.streams = streams.data;
+  a.type = streams.dtype;
+  a.tokens = streams.dim[0];
+  a.hc = streams.dim[1];
+  a.hidden = streams.dim[2];
+  a.post = static_cast<const float*>(call.in[2].data);
+  a.comb = static_cast<const float*>(call.in[3].data);
+}
+
+// A norm vector as wide as the streams.
+Status ExpectMhcNorm(std::string_view op, const ValueType& streams, const ValueType& norm);
 
 // The parameters of a site: vectors fn, base, scale, and the attributes' constants.
 void BindSite(std::span<const Operand> fn_base_scale, MhcSite& site);

@@ -49,27 +49,12 @@ constexpr Kernel<MhcPostArgs> kTable[] = {
 
 Result<std::vector<ValueType>> Infer(const Attributes&, std::span<const ValueType> in) {
   BK_RETURN_IF_ERROR(ExpectCount("mhc_post", in, 4));
-  const ValueType& streams = in[1];
-  BK_RETURN_IF_ERROR(ExpectStreams("mhc_post", streams));
-  const Extent t = streams.shape[0];
-  const Extent hc = streams.shape[1];
-  BK_RETURN_IF_ERROR(ExpectType("mhc_post x", in[0], streams.dtype));
-  BK_RETURN_IF_ERROR(ExpectShape("mhc_post x", in[0], {t, streams.shape[2]}));
-  BK_RETURN_IF_ERROR(ExpectCoefficients("mhc_post post", in[2], {t, hc}));
-  BK_RETURN_IF_ERROR(ExpectCoefficients("mhc_post comb", in[3], {t, hc, hc}));
-  return std::vector<ValueType>{Activation(streams.dtype, streams.shape)};
+  BK_RETURN_IF_ERROR(ExpectMix("mhc_post", in));
+  return std::vector<ValueType>{Activation(in[1].dtype, in[1].shape)};
 }
 
 void Bind(const Call& call, MhcPostArgs& a) {
-  const Operand& streams = call.in[1];
-  a.x = call.in[0].data;
-  a.streams = streams.data;
-  a.type = streams.dtype;
-  a.tokens = streams.dim[0];
-  a.hc = streams.dim[1];
-  a.hidden = streams.dim[2];
-  a.post = static_cast<const float*>(call.in[2].data);
-  a.comb = static_cast<const float*>(call.in[3].data);
+  BindMix(call, a);
   a.out = call.out[0].data;
 }
 

@@ -35,32 +35,17 @@ constexpr Kernel<MhcTailArgs> kTable[] = {
 
 Result<std::vector<ValueType>> Infer(const Attributes&, std::span<const ValueType> in) {
   BK_RETURN_IF_ERROR(ExpectCount("mhc_tail", in, 8));
+  BK_RETURN_IF_ERROR(ExpectMix("mhc_tail", in));
   const ValueType& streams = in[1];
-  BK_RETURN_IF_ERROR(ExpectStreams("mhc_tail", streams));
-  const Extent t = streams.shape[0];
-  const Extent hc = streams.shape[1];
-  const Extent hidden = streams.shape[2];
-  BK_RETURN_IF_ERROR(ExpectType("mhc_tail x", in[0], streams.dtype));
-  BK_RETURN_IF_ERROR(ExpectShape("mhc_tail x", in[0], {t, hidden}));
-  BK_RETURN_IF_ERROR(ExpectCoefficients("mhc_tail post", in[2], {t, hc}));
-  BK_RETURN_IF_ERROR(ExpectCoefficients("mhc_tail comb", in[3], {t, hc, hc}));
-  BK_RETURN_IF_ERROR(ExpectMhcParameters("mhc_tail", streams, in.subspan(4), hc.times, 1));
-  BK_RETURN_IF_ERROR(ExpectKind("mhc_tail norm", in[7], Kind::kVector));
-  BK_RETURN_IF_ERROR(ExpectShape("mhc_tail norm", in[7], {hidden}));
+  BK_RETURN_IF_ERROR(
+      ExpectMhcParameters("mhc_tail", streams, in.subspan(4), streams.shape[1].times, 1));
+  BK_RETURN_IF_ERROR(ExpectMhcNorm("mhc_tail", streams, in[7]));
   return std::vector<ValueType>{Activation(streams.dtype, streams.shape),
-                                Activation(streams.dtype, {t, hidden})};
+                                Activation(in[0].dtype, in[0].shape)};
 }
 
 void Bind(const Call& call, MhcTailArgs& a) {
-  const Operand& streams = call.in[1];
-  a.x = call.in[0].data;
-  a.streams = streams.data;
-  a.type = streams.dtype;
-  a.tokens = streams.dim[0];
-  a.hc = streams.dim[1];
-  a.hidden = streams.dim[2];
-  a.post = static_cast<const float*>(call.in[2].data);
-  a.comb = static_cast<const float*>(call.in[3].data);
+  BindMix(call, a);
   a.fn = static_cast<const float*>(call.in[4].data);
   a.base = static_cast<const float*>(call.in[5].data);
   a.scale = static_cast<const float*>(call.in[6].data);

@@ -41,7 +41,7 @@ TEST(Gpu, PortableRowsTakeEveryCase) {
     if (!suite.kernel_name(k).starts_with("gpu/")) return;
     for (int c = 0; c < suite.cases(); ++c) {
       const std::string why = suite.Refuses(c, k, HostDevice()).why();
-      if (why != "needs packed x and streams") {
+      if (!why.starts_with("needs packed x and streams")) {
         EXPECT_EQ(why, "");
       }
     }

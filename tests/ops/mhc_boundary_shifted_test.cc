@@ -20,25 +20,7 @@ struct Site {
   Activations streams{p.type, p.streams.size()};
   Activations h{p.type, p.x.size()};
 
-  MhcBoundaryArgs Boundary() {
-    MhcBoundaryArgs a;
-    a.x = p.x.data();
-    a.streams = p.streams.data();
-    a.post = p.post_in.data();
-    a.comb = p.comb_in.data();
-    a.site = p.Site();
-    a.norm_weight = p.norm.data();
-    a.streams_out = streams.data();
-    a.pre_out = p.pre.data();
-    a.post_out = p.post.data();
-    a.comb_out = p.comb.data();
-    a.h = h.data();
-    a.type = p.type;
-    a.tokens = p.tokens;
-    a.hc = p.hc;
-    a.hidden = p.hidden;
-    return a;
-  }
+  MhcBoundaryArgs Boundary() { return p.Boundary(streams, h); }
 };
 
 // Every row except the definition, with the row of mhc_boundary beside it.

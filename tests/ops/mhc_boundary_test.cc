@@ -27,30 +27,10 @@ struct Result {
   }
 };
 
-MhcBoundaryArgs Boundary(MhcProblem& p, Activations& streams_out, Activations& h) {
-  MhcBoundaryArgs a;
-  a.x = p.x.data();
-  a.streams = p.streams.data();
-  a.post = p.post_in.data();
-  a.comb = p.comb_in.data();
-  a.site = p.Site();
-  a.norm_weight = p.norm.data();
-  a.streams_out = streams_out.data();
-  a.pre_out = p.pre.data();
-  a.post_out = p.post.data();
-  a.comb_out = p.comb.data();
-  a.h = h.data();
-  a.type = p.type;
-  a.tokens = p.tokens;
-  a.hc = p.hc;
-  a.hidden = p.hidden;
-  return a;
-}
-
 Result Fused(std::string_view folder, MhcProblem p, ThreadPool& pool, bool in_place,
              bool normed = true) {
   Result r{Activations(p.type, p.streams.size()), {}, {}, {}, Activations(p.type, p.x.size())};
-  MhcBoundaryArgs a = Boundary(p, in_place ? p.streams : r.streams, r.h);
+  MhcBoundaryArgs a = p.Boundary(in_place ? p.streams : r.streams, r.h);
   if (!normed) a.norm_weight = nullptr;
   RunRow(RowIn(folder, MhcBoundaryKernels()), a, pool);
   if (in_place) r.streams = p.streams;
@@ -96,7 +76,7 @@ void ForRunnable(const MhcProblem& problem, F f) {
   MhcProblem p = problem;
   Activations none(p.type, 0);
   for (const Kernel<MhcBoundaryArgs>& row : MhcBoundaryKernels()) {
-    if (WhyNot(row, Boundary(p, none, none), HostDevice())) continue;
+    if (WhyNot(row, p.Boundary(none, none), HostDevice())) continue;
     SCOPED_TRACE(std::string(row.name) + " T=" + std::to_string(p.tokens) +
                  " hc=" + std::to_string(p.hc) + " H=" + std::to_string(p.hidden) +
                  (p.type == DType::kBF16 ? " bf16" : " f32"));
@@ -158,7 +138,7 @@ TEST(MhcBoundary, OneRowForAllStreamsHasTheBitsOfCopies) {
       const Result want = Fused(folder, p, pool, false);
       MhcProblem q = p;
       Result r{Activations(type, p.streams.size()), {}, {}, {}, Activations(type, p.x.size())};
-      MhcBoundaryArgs a = Boundary(q, r.streams, r.h);
+      MhcBoundaryArgs a = q.Boundary(r.streams, r.h);
       a.streams = rows.data();
       a.layout.token = 70;
       RunRow(RowIn(folder, MhcBoundaryKernels()), a, pool);

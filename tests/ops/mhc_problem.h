@@ -82,6 +82,26 @@ struct MhcProblem {
     return {streams.data(), Site(), pre.data(), post.data(), comb.data(), type, tokens, hc, hidden};
   }
 
+  MhcBoundaryArgs Boundary(Activations& streams_out, Activations& h) {
+    MhcBoundaryArgs a;
+    a.x = x.data();
+    a.streams = streams.data();
+    a.post = post_in.data();
+    a.comb = comb_in.data();
+    a.site = Site();
+    a.norm_weight = norm.data();
+    a.streams_out = streams_out.data();
+    a.pre_out = pre.data();
+    a.post_out = post.data();
+    a.comb_out = comb.data();
+    a.h = h.data();
+    a.type = type;
+    a.tokens = tokens;
+    a.hc = hc;
+    a.hidden = hidden;
+    return a;
+  }
+
   // m = 0, so that logits are base alone.
   void FeedLogits(const std::vector<float>& comb_logits) {
     std::fill(fn.begin(), fn.end(), 0.0f);

@@ -32,9 +32,10 @@ struct MhcStreams {
   std::int64_t stream = 0;
 };
 
-// The streams that the arguments of an op read.
+// The streams that the arguments of an op read. Inlined always: CPU kernels of every instruction
+// set call it, and the linker would keep one copy for all machines.
 template <class Args>
-MhcStreams StreamsOf(const Args& a) {
+[[gnu::always_inline]] inline MhcStreams StreamsOf(const Args& a) {
   if (a.layout.token == 0) return {a.streams, a.hc * a.hidden, a.hidden};
   return {a.streams, a.layout.token, a.layout.stream};
 }
@@ -177,5 +178,12 @@ struct MhcTailArgs {
   float norm_eps = 1e-6f;
   MhcLayout layout = {};
 };
+
+// The mix that a boundary or a tail begins with. Inlined always, as StreamsOf().
+template <class Args>
+[[gnu::always_inline]] inline MhcPostArgs PostOf(const Args& a) {
+  return {a.x,    a.streams, a.post, a.comb,   a.streams_out,
+          a.type, a.tokens,  a.hc,   a.hidden, a.layout};
+}
 
 }  // namespace birkhoff

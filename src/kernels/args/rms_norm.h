@@ -27,4 +27,12 @@ struct RmsNormArgs {
   float eps = 0;
 };
 
+// The norm of rows of `type` where they are. Inlined always: CPU kernels of every instruction set
+// call it, and the linker would keep one copy for all machines.
+[[gnu::always_inline]] inline RmsNormArgs NormInPlace(void* rows, const float* weight, DType type,
+                                                      std::int64_t count, std::int64_t width,
+                                                      float eps) {
+  return {rows, weight, rows, type, type, count, width, eps};
+}
+
 }  // namespace birkhoff

@@ -34,19 +34,6 @@ void CollapseAndNorm(const MhcStreams& streams, const float* pre, const RmsNormA
   }
 }
 
-// Norm of rows of `type` in place.
-inline RmsNormArgs NormInPlace(void* rows, const float* weight, DType type, std::int64_t tokens,
-                               std::int64_t hidden, float eps) {
-  return {.x = rows,
-          .weight = weight,
-          .out = rows,
-          .x_type = type,
-          .out_type = type,
-          .rows = tokens,
-          .width = hidden,
-          .eps = eps};
-}
-
 // The boundary; pre_before: what h is read with, or null for the site's own pre.
 template <int hc>
 void Boundary(const MhcBoundaryArgs& a, const float* pre_before, ThreadPool& pool) {
@@ -56,16 +43,15 @@ void Boundary(const MhcBoundaryArgs& a, const float* pre_before, ThreadPool& poo
                            hc * (hc + 2),
                            hc,
                            a.hidden};
-  const MhcPostArgs post = {a.x,    a.streams, a.post, a.comb,   a.streams_out,
-                            a.type, a.tokens,  hc,     a.hidden, a.layout};
   const RmsNormArgs norm = NormInPlace(a.h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
-  MixAndProject<hc>(pool, p, post, [&](std::int64_t first, int tokens, const MhcPartial* partials) {
-    float* pre = a.pre_out + first * hc;
-    MhcCoefficients<hc>(p, a.site, partials, tokens, pre, a.post_out + first * hc,
-                        a.comb_out + first * hc * hc);
-    CollapseAndNorm<hc>(p.streams, pre_before != nullptr ? pre_before + first * hc : pre, norm,
-                        first, tokens);
-  });
+  MixAndProject<hc>(
+      pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+        float* pre = a.pre_out + first * hc;
+        MhcCoefficients<hc>(p, a.site, partials, tokens, pre, a.post_out + first * hc,
+                            a.comb_out + first * hc * hc);
+        CollapseAndNorm<hc>(p.streams, pre_before != nullptr ? pre_before + first * hc : pre, norm,
+                            first, tokens);
+      });
 }
 
 }  // namespace birkhoff::cpu::BK_ISA

@@ -9,15 +9,14 @@ template <int hc>
 void Tail(const MhcTailArgs& a, ThreadPool& pool) {
   const MhcProjection p = {
       {a.streams_out, hc * a.hidden, a.hidden}, a.type == DType::kBF16, a.fn, hc, hc, a.hidden};
-  const MhcPostArgs post = {a.x,    a.streams, a.post, a.comb,   a.streams_out,
-                            a.type, a.tokens,  hc,     a.hidden, a.layout};
   const RmsNormArgs norm =
       NormInPlace(a.out, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
-  MixAndProject<hc>(pool, p, post, [&](std::int64_t first, int tokens, const MhcPartial* partials) {
-    float pre[kMhcBlock * hc];
-    MhcHeadWeights<hc>(p, partials, a.base, a.scale, a.rms_eps, a.eps, tokens, pre);
-    CollapseAndNorm<hc>(p.streams, pre, norm, first, tokens);
-  });
+  MixAndProject<hc>(
+      pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+        float pre[kMhcBlock * hc];
+        MhcHeadWeights<hc>(p, partials, a.base, a.scale, a.rms_eps, a.eps, tokens, pre);
+        CollapseAndNorm<hc>(p.streams, pre, norm, first, tokens);
+      });
 }
 
 }  // namespace

@@ -5,17 +5,7 @@ namespace birkhoff::ref {
 // The four unfused definitions one after another. Their rounding to `type` in between is the
 // contract's.
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
-  MhcPost({.x = a.x,
-           .streams = a.streams,
-           .post = a.post,
-           .comb = a.comb,
-           .out = a.streams_out,
-           .type = a.type,
-           .tokens = a.tokens,
-           .hc = a.hc,
-           .hidden = a.hidden,
-           .layout = a.layout},
-          exec);
+  MhcPost(PostOf(a), exec);
   MhcCoeffs({.streams = a.streams_out,
              .site = a.site,
              .pre = a.pre_out,
@@ -35,15 +25,7 @@ void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
                .hidden = a.hidden},
               exec);
   if (a.norm_weight == nullptr) return;
-  RmsNorm({.x = a.h,
-           .weight = a.norm_weight,
-           .out = a.h,
-           .x_type = a.type,
-           .out_type = a.type,
-           .rows = a.tokens,
-           .width = a.hidden,
-           .eps = a.norm_eps},
-          exec);
+  RmsNorm(NormInPlace(a.h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps), exec);
 }
 
 }  // namespace birkhoff::ref

@@ -15,15 +15,7 @@ void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& a, const Exec& exec) {
                .hidden = b.hidden},
               exec);
   if (b.norm_weight == nullptr) return;
-  RmsNorm({.x = b.h,
-           .weight = b.norm_weight,
-           .out = b.h,
-           .x_type = b.type,
-           .out_type = b.type,
-           .rows = b.tokens,
-           .width = b.hidden,
-           .eps = b.norm_eps},
-          exec);
+  RmsNorm(NormInPlace(b.h, b.norm_weight, b.type, b.tokens, b.hidden, b.norm_eps), exec);
 }
 
 }  // namespace birkhoff::ref

@@ -4,17 +4,7 @@ namespace birkhoff::ref {
 
 // The three unfused definitions one after another.
 void MhcTail(const MhcTailArgs& a, const Exec& exec) {
-  MhcPost({.x = a.x,
-           .streams = a.streams,
-           .post = a.post,
-           .comb = a.comb,
-           .out = a.streams_out,
-           .type = a.type,
-           .tokens = a.tokens,
-           .hc = a.hc,
-           .hidden = a.hidden,
-           .layout = a.layout},
-          exec);
+  MhcPost(PostOf(a), exec);
   MhcHead({.streams = a.streams_out,
            .fn = a.fn,
            .base = a.base,
@@ -27,15 +17,7 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
            .rms_eps = a.rms_eps,
            .eps = a.eps},
           exec);
-  RmsNorm({.x = a.out,
-           .weight = a.norm_weight,
-           .out = a.out,
-           .x_type = a.type,
-           .out_type = a.type,
-           .rows = a.tokens,
-           .width = a.hidden,
-           .eps = a.norm_eps},
-          exec);
+  RmsNorm(NormInPlace(a.out, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps), exec);
 }
 
 }  // namespace birkhoff::ref
