@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
 #include "ops/mhc_checks.h"
@@ -11,6 +12,13 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcBoundaryShiftedArgs> kTable[] = {
+    {.name = "gpu/mhc_boundary_shifted",
+     .bits = "mhc f32",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = NeedsGpu<MhcBoundaryShiftedArgs>,
+     .scratch = gpu::MhcBoundaryShiftedScratch,
+     .run = gpu::MhcBoundaryShifted},
     {.name = "cpu/avx512/mhc_boundary_shifted",
      .bits = "mhc f32",
      .source = "own",

@@ -19,12 +19,6 @@ Refusal RefusesStrides(const Args& args) {
                              l.stream));
 }
 
-template <class Args>
-Refusal RefusesPortable(const Args& args, const Device& device) {
-  if (Refusal refusal = RefusesStrides(args)) return refusal;
-  return NeedsBuiltGpu(device);
-}
-
 inline Refusal NeedsBf16(DType type) {
   if (type == DType::kBF16) return {};
   return Refusal(fmt::format("needs bf16 streams, got {}", Name(type)));

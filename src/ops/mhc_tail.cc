@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
 #include "ops/mhc_checks.h"
@@ -11,6 +12,13 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcTailArgs> kTable[] = {
+    {.name = "gpu/mhc_tail",
+     .bits = "mhc f32",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = NeedsGpu<MhcTailArgs>,
+     .scratch = gpu::MhcTailScratch,
+     .run = gpu::MhcTail},
     {.name = "cpu/avx512/mhc_tail",
      .bits = "mhc f32",
      .source = "own",

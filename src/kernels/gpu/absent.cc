@@ -11,6 +11,10 @@ void MhcCoeffs(const MhcCoeffsArgs&, const Exec&) { std::abort(); }
 void MhcCollapse(const MhcCollapseArgs&, const Exec&) { std::abort(); }
 void MhcHead(const MhcHeadArgs&, const Exec&) { std::abort(); }
 void MhcPost(const MhcPostArgs&, const Exec&) { std::abort(); }
+void MhcBoundaryShifted(const MhcBoundaryShiftedArgs&, const Exec&) { std::abort(); }
+void MhcTail(const MhcTailArgs&, const Exec&) { std::abort(); }
+std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int) { std::abort(); }
+std::size_t MhcTailScratch(const MhcTailArgs&, int) { std::abort(); }
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs&, int) { std::abort(); }
 std::size_t MhcHeadScratch(const MhcHeadArgs&, int) { std::abort(); }

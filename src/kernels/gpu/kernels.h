@@ -11,13 +11,17 @@
 namespace birkhoff::gpu {
 
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
+void MhcBoundaryShifted(const MhcBoundaryShiftedArgs&, const Exec&);
 void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);
 void MhcCollapse(const MhcCollapseArgs&, const Exec&);
 void MhcHead(const MhcHeadArgs&, const Exec&);
 void MhcPost(const MhcPostArgs&, const Exec&);
+void MhcTail(const MhcTailArgs&, const Exec&);
 
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
+std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int);
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs&, int);
 std::size_t MhcHeadScratch(const MhcHeadArgs&, int);
+std::size_t MhcTailScratch(const MhcTailArgs&, int);
 
 }  // namespace birkhoff::gpu

@@ -15,15 +15,17 @@ constexpr int kLanes = 8;  // of a chain
 
 // out_m = post_m x + sum_j comb[j, m] X_j. out may be streams: a thread reads what it writes.
 template <class T, int hc>
-__global__ void Post(const T* x, const T* streams, const float* post, const float* comb, T* out,
-                     std::int64_t tokens, std::int64_t hidden) {
+__global__ void Post(const T* x, std::int64_t x_step, MhcStreams streams, const float* post,
+                     const float* comb, T* out, std::int64_t tokens, std::int64_t hidden) {
   for (std::int64_t i = FirstItem(); i < tokens * hidden; i += ItemStride()) {
     const std::int64_t token = i / hidden;
-    const std::int64_t at = token * hc * hidden + i % hidden;
-    const float from_x = Widen(x[i]);
+    const std::int64_t column = i % hidden;
+    const std::int64_t at = token * hc * hidden + column;
+    const T* in = static_cast<const T*>(streams.data) + token * streams.token + column;
+    const float from_x = Widen(x[token * x_step + column]);
     float s[hc];
 #pragma unroll
-    for (int j = 0; j < hc; ++j) s[j] = Widen(streams[at + j * hidden]);
+    for (int j = 0; j < hc; ++j) s[j] = Widen(in[j * streams.stream]);
 #pragma unroll
     for (int m = 0; m < hc; ++m) {
       float a = __fmul_rn(post[token * hc + m], from_x);
@@ -35,14 +37,15 @@ __global__ void Post(const T* x, const T* streams, const float* post, const floa
 }
 
 template <class T, int hc>
-__global__ void Collapse(const T* streams, const float* pre, T* out, std::int64_t tokens,
+__global__ void Collapse(MhcStreams streams, const float* pre, T* out, std::int64_t tokens,
                          std::int64_t hidden) {
   for (std::int64_t i = FirstItem(); i < tokens * hidden; i += ItemStride()) {
     const std::int64_t token = i / hidden;
-    const T* s = streams + token * hc * hidden + i % hidden;
+    const T* s = static_cast<const T*>(streams.data) + token * streams.token + i % hidden;
     float v = __fmul_rn(pre[token * hc], Widen(s[0]));
 #pragma unroll
-    for (int j = 1; j < hc; ++j) v = __fmaf_rn(pre[token * hc + j], Widen(s[j * hidden]), v);
+    for (int j = 1; j < hc; ++j)
+      v = __fmaf_rn(pre[token * hc + j], Widen(s[j * streams.stream]), v);
     Narrow(v, out + i);
   }
 }
@@ -50,7 +53,7 @@ __global__ void Collapse(const T* streams, const float* pre, T* out, std::int64_
 // partial[slice, token, output]: fn x for the first `rows` outputs, then the sum of squares of each
 // stream. A block per slice and token.
 template <class T>
-__global__ void Project(const T* streams, const float* fn, int rows, int hc, std::int64_t tokens,
+__global__ void Project(MhcStreams streams, const float* fn, int rows, int hc, std::int64_t tokens,
                         std::int64_t hidden, float* partial) {
   const int lane = threadIdx.x % kLanes;
   const int group = threadIdx.x / kLanes;
@@ -59,7 +62,7 @@ __global__ void Project(const T* streams, const float* fn, int rows, int hc, std
   for (std::int64_t b = blockIdx.x; b < kSlices * tokens; b += gridDim.x) {
     const std::int64_t slice = b / tokens;
     const std::int64_t token = b % tokens;
-    const T* x = streams + token * hc * hidden;
+    const T* x = static_cast<const T*>(streams.data) + token * streams.token;
     const std::int64_t begin = slice * chunks / kSlices * 32;
     const std::int64_t end = (slice + 1) * chunks / kSlices * 32;
     // Every group of a warp goes the same number of times round, for the shuffles.
@@ -71,9 +74,9 @@ __global__ void Project(const T* streams, const float* fn, int rows, int hc, std
       for (std::int64_t chunk = begin; chunk < end && output < outputs; chunk += 32) {
         for (int j = square ? output - rows : 0; j < (square ? output - rows + 1 : hc); ++j) {
           for (std::int64_t c = chunk; c < chunk + 32 && c < hidden; c += kLanes) {
-            const std::int64_t at = j * hidden + c + lane;
+            const std::int64_t at = j * hidden + c + lane;  // of fn
             const bool inside = c + lane < hidden;
-            const float v = inside ? Widen(x[at]) : 0.0f;
+            const float v = inside ? Widen(x[j * streams.stream + c + lane]) : 0.0f;
             const float w = square ? v : inside ? f[at] : 0.0f;
             sum = __fmaf_rn(w, v, sum);
           }
@@ -252,10 +255,21 @@ void Dispatch(DType type, std::int64_t hc, F f) {
 Stream StreamOf(const Exec& exec) { return static_cast<Stream>(exec.stream); }
 
 template <class T>
-void RunProject(const T* streams, const float* fn, int rows, int hc, std::int64_t tokens,
+void RunProject(MhcStreams streams, const float* fn, int rows, int hc, std::int64_t tokens,
                 std::int64_t hidden, float* partial, Stream stream) {
   Project<T><<<Blocks(kSlices * tokens * kThreads), kThreads, 0, stream>>>(streams, fn, rows, hc,
                                                                            tokens, hidden, partial);
+}
+
+void NormInPlace(void* rows, const float* weight, float eps, DType type, std::int64_t tokens,
+                 std::int64_t hidden, Stream stream) {
+  const dim3 blocks = Blocks(tokens * kThreads);
+  if (type == DType::kBF16) {
+    Norm<<<blocks, kThreads, 0, stream>>>(static_cast<std::uint16_t*>(rows), weight, eps, tokens,
+                                          hidden);
+  } else {
+    Norm<<<blocks, kThreads, 0, stream>>>(static_cast<float*>(rows), weight, eps, tokens, hidden);
+  }
 }
 
 std::size_t PartialBytes(std::int64_t tokens, std::int64_t outputs) {
@@ -268,8 +282,8 @@ void MhcPost(const MhcPostArgs& a, const Exec& exec) {
   if (a.tokens == 0) return;
   Dispatch(a.type, a.hc, [&]<class T, int hc>() {
     Post<T, hc><<<Blocks(a.tokens * a.hidden), kThreads, 0, StreamOf(exec)>>>(
-        static_cast<const T*>(a.x), static_cast<const T*>(a.streams), a.post, a.comb,
-        static_cast<T*>(a.out), a.tokens, a.hidden);
+        static_cast<const T*>(a.x), a.layout.x == 0 ? a.hidden : a.layout.x, StreamsOf(a), a.post,
+        a.comb, static_cast<T*>(a.out), a.tokens, a.hidden);
   });
 }
 
@@ -277,7 +291,7 @@ void MhcCollapse(const MhcCollapseArgs& a, const Exec& exec) {
   if (a.tokens == 0) return;
   Dispatch(a.type, a.hc, [&]<class T, int hc>() {
     Collapse<T, hc><<<Blocks(a.tokens * a.hidden), kThreads, 0, StreamOf(exec)>>>(
-        static_cast<const T*>(a.streams), a.pre, static_cast<T*>(a.out), a.tokens, a.hidden);
+        StreamsOf(a), a.pre, static_cast<T*>(a.out), a.tokens, a.hidden);
   });
 }
 
@@ -285,8 +299,8 @@ void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
   if (a.tokens == 0) return;
   auto* partial = static_cast<float*>(exec.scratch);
   Dispatch(a.type, a.hc, [&]<class T, int hc>() {
-    RunProject(static_cast<const T*>(a.streams), a.site.fn, hc * (hc + 2), hc, a.tokens, a.hidden,
-               partial, StreamOf(exec));
+    RunProject<T>(StreamsOf(a), a.site.fn, hc * (hc + 2), hc, a.tokens, a.hidden, partial,
+                  StreamOf(exec));
     Coefficients<hc><<<Blocks(a.tokens), kThreads, 0, StreamOf(exec)>>>(
         partial, a.site, a.tokens, a.hidden, a.pre, a.post, a.comb);
   });
@@ -297,25 +311,39 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
   auto* pre = static_cast<float*>(exec.scratch);
   float* partial = pre + a.tokens * a.hc;
   Dispatch(a.type, a.hc, [&]<class T, int hc>() {
-    RunProject(static_cast<const T*>(a.streams), a.fn, hc, hc, a.tokens, a.hidden, partial,
-               StreamOf(exec));
+    RunProject<T>(StreamsOf(a), a.fn, hc, hc, a.tokens, a.hidden, partial, StreamOf(exec));
     HeadWeights<hc><<<Blocks(a.tokens), kThreads, 0, StreamOf(exec)>>>(partial, a, pre);
   });
-  MhcCollapse({a.streams, pre, a.out, a.type, a.tokens, a.hc, a.hidden}, exec);
+  MhcCollapse({a.streams, pre, a.out, a.type, a.tokens, a.hc, a.hidden, a.layout}, exec);
 }
 
-void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
+void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& shifted, const Exec& exec) {
+  const MhcBoundaryArgs& a = shifted.boundary;
   if (a.tokens == 0) return;
-  MhcPost({a.x, a.streams, a.post, a.comb, a.streams_out, a.type, a.tokens, a.hc, a.hidden}, exec);
+  MhcPost(
+      {a.x, a.streams, a.post, a.comb, a.streams_out, a.type, a.tokens, a.hc, a.hidden, a.layout},
+      exec);
   MhcCoeffs(
       {a.streams_out, a.site, a.pre_out, a.post_out, a.comb_out, a.type, a.tokens, a.hc, a.hidden},
       exec);
-  MhcCollapse({a.streams_out, a.pre_out, a.h, a.type, a.tokens, a.hc, a.hidden}, exec);
-  if (a.norm_weight == nullptr) return;
-  Dispatch(a.type, a.hc, [&]<class T, int hc>() {
-    Norm<T><<<Blocks(a.tokens * kThreads), kThreads, 0, StreamOf(exec)>>>(
-        static_cast<T*>(a.h), a.norm_weight, a.norm_eps, a.tokens, a.hidden);
-  });
+  MhcCollapse({a.streams_out, shifted.pre, a.h, a.type, a.tokens, a.hc, a.hidden}, exec);
+  if (a.norm_weight != nullptr)
+    NormInPlace(a.h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
+}
+
+void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
+  MhcBoundaryShifted({a, a.pre_out}, exec);
+}
+
+void MhcTail(const MhcTailArgs& a, const Exec& exec) {
+  if (a.tokens == 0) return;
+  MhcPost(
+      {a.x, a.streams, a.post, a.comb, a.streams_out, a.type, a.tokens, a.hc, a.hidden, a.layout},
+      exec);
+  MhcHead({a.streams_out, a.fn, a.base, a.scale, a.out, a.type, a.tokens, a.hc, a.hidden, a.rms_eps,
+           a.eps},
+          exec);
+  NormInPlace(a.out, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
 }
 
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs& a, int) {
@@ -323,6 +351,12 @@ std::size_t MhcCoeffsScratch(const MhcCoeffsArgs& a, int) {
 }
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
   return PartialBytes(a.tokens, a.hc * (a.hc + 3));
+}
+std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs& a, int threads) {
+  return MhcBoundaryScratch(a.boundary, threads);
+}
+std::size_t MhcTailScratch(const MhcTailArgs& a, int threads) {
+  return MhcHeadScratch({.tokens = a.tokens, .hc = a.hc, .hidden = a.hidden}, threads);
 }
 std::size_t MhcHeadScratch(const MhcHeadArgs& a, int) {
   return PartialBytes(a.tokens, 2 * a.hc) +
