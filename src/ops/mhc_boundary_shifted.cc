@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -12,6 +13,15 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcBoundaryShiftedArgs> kTable[] = {
+    {.name = "cuda/sm80/mhc_boundary_shifted",
+     .bits = "mhc bf16x2",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesTensorCores,
+     .scratch = cuda::sm80::MhcBoundaryShiftedScratch,
+     .state = cuda::sm80::MhcBoundaryShiftedState,
+     .prepare = cuda::sm80::MhcBoundaryShiftedPrepare,
+     .run = cuda::sm80::MhcBoundaryShifted},
     {.name = "gpu/mhc_boundary_shifted",
      .bits = "mhc f32",
      .source = "own",

@@ -28,8 +28,14 @@ inline Refusal NeedsBf16(DType type) {
 template <class Args>
 Refusal RefusesTensorCores(const Args& args, const Device& device) {
   if (Refusal refusal = NeedsBf16(args.type)) return refusal;
-  if (Refusal refusal = RefusesStrides(args)) return refusal;
+  const MhcLayout& l = args.layout;
+  if (l.x % 8 != 0 || l.token % 8 != 0 || l.stream % 8 != 0)
+    return Refusal(fmt::format("needs strides that are multiples of 8 elements, got {}, {} and {}",
+                               l.x, l.token, l.stream));
   return NeedsBuiltGpu(device);
+}
+inline Refusal RefusesTensorCores(const MhcBoundaryShiftedArgs& args, const Device& device) {
+  return RefusesTensorCores(args.boundary, device);
 }
 
 // Refusals of the rows that read and write 16 bytes at a time.

@@ -1,6 +1,7 @@
 #include "kernels/args/mhc.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
@@ -12,6 +13,15 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<MhcTailArgs> kTable[] = {
+    {.name = "cuda/sm80/mhc_tail",
+     .bits = "mhc bf16x2",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = RefusesTensorCores<MhcTailArgs>,
+     .scratch = cuda::sm80::MhcTailScratch,
+     .state = cuda::sm80::MhcTailState,
+     .prepare = cuda::sm80::MhcTailPrepare,
+     .run = cuda::sm80::MhcTail},
     {.name = "gpu/mhc_tail",
      .bits = "mhc f32",
      .source = "own",

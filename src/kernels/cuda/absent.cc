@@ -23,6 +23,15 @@ void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 void MhcCoeffsPrepare(const MhcCoeffsArgs&, const Exec&) { std::abort(); }
 void MhcHeadPrepare(const MhcHeadArgs&, const Exec&) { std::abort(); }
 
+void MhcBoundaryShifted(const MhcBoundaryShiftedArgs&, const Exec&) { std::abort(); }
+void MhcTail(const MhcTailArgs&, const Exec&) { std::abort(); }
+std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int) { std::abort(); }
+std::size_t MhcTailScratch(const MhcTailArgs&, int) { std::abort(); }
+std::size_t MhcBoundaryShiftedState(const MhcBoundaryShiftedArgs&) { std::abort(); }
+std::size_t MhcTailState(const MhcTailArgs&) { std::abort(); }
+void MhcBoundaryShiftedPrepare(const MhcBoundaryShiftedArgs&, const Exec&) { std::abort(); }
+void MhcTailPrepare(const MhcTailArgs&, const Exec&) { std::abort(); }
+
 }  // namespace sm80
 
 namespace sm90 {

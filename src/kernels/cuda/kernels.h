@@ -22,17 +22,25 @@ void MhcCollapse(const MhcCollapseArgs&, const Exec&);
 
 // Any H, hc of 2, 4 or 8, bf16 streams: two launches, sums of slices through scratch.
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
+void MhcBoundaryShifted(const MhcBoundaryShiftedArgs&, const Exec&);
 void MhcCoeffs(const MhcCoeffsArgs&, const Exec&);
 void MhcHead(const MhcHeadArgs&, const Exec&);
+void MhcTail(const MhcTailArgs&, const Exec&);
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs&, int);
 std::size_t MhcHeadScratch(const MhcHeadArgs&, int);
+std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int);
+std::size_t MhcTailScratch(const MhcTailArgs&, int);
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&);
 std::size_t MhcCoeffsState(const MhcCoeffsArgs&);
 std::size_t MhcHeadState(const MhcHeadArgs&);
+std::size_t MhcBoundaryShiftedState(const MhcBoundaryShiftedArgs&);
+std::size_t MhcTailState(const MhcTailArgs&);
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&);
 void MhcCoeffsPrepare(const MhcCoeffsArgs&, const Exec&);
 void MhcHeadPrepare(const MhcHeadArgs&, const Exec&);
+void MhcBoundaryShiftedPrepare(const MhcBoundaryShiftedArgs&, const Exec&);
+void MhcTailPrepare(const MhcTailArgs&, const Exec&);
 
 }  // namespace sm80
 

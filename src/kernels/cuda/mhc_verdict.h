@@ -107,11 +107,17 @@ __device__ inline void StoreColumns(const uint4& v, std::uint16_t* row, std::int
   }
 }
 
+// The streams of a token, `step` elements from one to the next.
+template <int hc>
+__device__ inline void LoadStreams(const std::uint16_t* streams, std::int64_t step,
+                                   std::int64_t column, std::int64_t hidden, uint4 (&v)[hc]) {
+#pragma unroll
+  for (int j = 0; j < hc; ++j) v[j] = LoadColumns(streams + j * step, column, hidden);
+}
 template <int hc>
 __device__ inline void LoadStreams(const std::uint16_t* streams, std::int64_t column,
                                    std::int64_t hidden, uint4 (&v)[hc]) {
-#pragma unroll
-  for (int j = 0; j < hc; ++j) v[j] = LoadColumns(streams + j * hidden, column, hidden);
+  LoadStreams<hc>(streams, hidden, column, hidden, v);
 }
 
 // Warps that work on one token: `rank` of `size` threads, multiples of 32, and their barrier.
@@ -165,14 +171,15 @@ __device__ inline float DirectNorm(const Team<Sync>& team, const std::uint16_t* 
   return sums[chunks];
 }
 
-// h of a token from its X', by the threads of a team. weight may be null.
+// h of a token from its streams, `step` elements from one to the next, by the threads of a team.
+// weight may be null.
 template <int hc, class Sync>
 __device__ inline void CollapseRow(const Team<Sync>& team, const std::uint16_t* streams,
-                                   const float* pre, float rs, const float* weight,
-                                   std::int64_t hidden, std::uint16_t* h) {
+                                   std::int64_t step, const float* pre, float rs,
+                                   const float* weight, std::int64_t hidden, std::uint16_t* h) {
   for (std::int64_t column = 8 * team.rank; column < hidden; column += 8 * team.size) {
     uint4 v[hc];
-    LoadStreams<hc>(streams, column, hidden, v);
+    LoadStreams<hc>(streams, step, column, hidden, v);
     float w[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i)

@@ -12,13 +12,14 @@ constexpr int kWarps = 4;            // of the first kernel: a tile of tokens ea
 constexpr int kFinishThreads = 128;  // of the second: a token
 
 struct ProjectArgs {
-  const std::uint16_t* x = nullptr;        // [T, H], or null: streams are X'
-  const std::uint16_t* streams = nullptr;  // [T, hc, H]
-  const float* post = nullptr;             // [T, hc]
-  const float* comb = nullptr;             // [T, hc, hc]
-  const uint4* fn = nullptr;               // packed
-  std::uint16_t* streams_out = nullptr;    // [T, hc, H]
-  float* partial = nullptr;                // [token][slice][kPitch]
+  const std::uint16_t* x = nullptr;  // [T, H], or null: streams are X'
+  MhcStreams streams = {};
+  std::int64_t x_step = 0;               // from a row of x to the next
+  const float* post = nullptr;           // [T, hc]
+  const float* comb = nullptr;           // [T, hc, hc]
+  const uint4* fn = nullptr;             // packed
+  std::uint16_t* streams_out = nullptr;  // [T, hc, H]
+  float* partial = nullptr;              // [token][slice][kPitch]
   std::int64_t tokens = 0;
   std::int64_t hidden = 0;
 };
@@ -50,12 +51,15 @@ __global__ void __launch_bounds__(kWarps * 32) MixAndProject(ProjectArgs a) {
   for (std::int64_t chunk = begin; chunk < end; ++chunk) {
     const std::int64_t column = chunk * kChunk + 8 * (lane % 4);
     uint4 mixed[hc] = {};
-    if (alive) LoadStreams<hc>(a.streams + token * hc * a.hidden, column, a.hidden, mixed);
+    const auto* streams_in = static_cast<const std::uint16_t*>(a.streams.data);
+    if (alive)
+      LoadStreams<hc>(streams_in + token * a.streams.token, a.streams.stream, column, a.hidden,
+                      mixed);
     if (a.x != nullptr && alive) {
       uint4 streams[hc];
 #pragma unroll
       for (int j = 0; j < hc; ++j) streams[j] = mixed[j];
-      Mix<hc>(LoadColumns(a.x + token * a.hidden, column, a.hidden), streams, own, mixed);
+      Mix<hc>(LoadColumns(a.x + token * a.x_step, column, a.hidden), streams, own, mixed);
 #pragma unroll
       for (int j = 0; j < hc; ++j)
         StoreColumns(mixed[j], a.streams_out + (token * hc + j) * a.hidden, column, a.hidden);
@@ -96,15 +100,16 @@ __global__ void __launch_bounds__(kWarps * 32) MixAndProject(ProjectArgs a) {
 }
 
 struct FinishArgs {
-  const std::uint16_t* streams = nullptr;  // X' [T, hc, H]
-  const float* partial = nullptr;          // [T][slice][kPitch]
-  const float* base = nullptr;             // [kRows]
-  const float* scale = nullptr;            // [3], of the head [1]
-  const float* norm_weight = nullptr;      // [H], or null
-  float* pre_out = nullptr;                // [T, hc], or null for the head
-  float* post_out = nullptr;               // [T, hc]
-  float* comb_out = nullptr;               // [T, hc, hc]
-  std::uint16_t* h = nullptr;              // [T, H], or null: coefficients alone
+  MhcStreams streams = {};             // that h is read from
+  const float* partial = nullptr;      // [T][slice][kPitch]
+  const float* base = nullptr;         // [kRows]
+  const float* scale = nullptr;        // [3], of the head [1]
+  const float* norm_weight = nullptr;  // [H], or null
+  const float* pre_before = nullptr;   // [T, hc], or null: h is read with the own pre
+  float* pre_out = nullptr;            // [T, hc], or null for the head
+  float* post_out = nullptr;           // [T, hc]
+  float* comb_out = nullptr;           // [T, hc, hc]
+  std::uint16_t* h = nullptr;          // [T, H], or null: coefficients alone
   VerdictConstants constants = {};
   float sinkhorn_eps = 0;
   int iterations = 0;
@@ -131,13 +136,13 @@ __global__ void __launch_bounds__(kFinishThreads) Finish(FinishArgs a) {
       if (lane + 32 * r < kRows) logits[lane + 32 * r] = v.logit[r];
     }
     if (lane < hc) {
-      pre[lane] = v.gate;
+      pre[lane] = a.pre_before != nullptr ? a.pre_before[token * hc + lane] : v.gate;
       if (a.pre_out != nullptr) a.pre_out[token * hc + lane] = v.gate;
     } else if (lane < 2 * hc && kRows > hc) {
       a.post_out[token * hc + lane - hc] = v.gate;
     }
     norm = v.norm;
-    direct = v.direct;
+    direct = v.direct || a.pre_before != nullptr;
   }
   __syncthreads();
   if constexpr (kRows > hc) {
@@ -145,13 +150,13 @@ __global__ void __launch_bounds__(kFinishThreads) Finish(FinishArgs a) {
       Sinkhorn<hc>(logits + 2 * hc, a.sinkhorn_eps, a.iterations, a.comb_out + token * hc * hc);
   }
   if (a.h == nullptr) return;
-  const std::uint16_t* streams = a.streams + token * hc * hidden;
+  const auto* streams = static_cast<const std::uint16_t*>(a.streams.data) + token * a.streams.token;
   float scale = norm;
   if (direct && a.norm_weight != nullptr)
     scale =
         DirectNorm<hc>(Team<SyncBlock>{lane, kFinishThreads, {}}, streams, pre, a.constants, sums);
-  CollapseRow<hc>(Team<SyncBlock>{lane, kFinishThreads, {}}, streams, pre, scale, a.norm_weight,
-                  hidden, a.h + token * hidden);
+  CollapseRow<hc>(Team<SyncBlock>{lane, kFinishThreads, {}}, streams, a.streams.stream, pre, scale,
+                  a.norm_weight, hidden, a.h + token * hidden);
 }
 
 template <int hc, int kRows>
@@ -180,14 +185,33 @@ std::size_t PartialBytes(std::int64_t tokens, std::int64_t hc) {
 
 int Rows(std::int64_t hc) { return static_cast<int>(hc * (hc + 2)); }
 
-template <class T>
-const std::uint16_t* Bf16(const T* p) {
-  return static_cast<const std::uint16_t*>(p);
+// What the kernels read and where they put their sums.
+template <class Args>
+ProjectArgs ProjectOf(const Args& a, const Exec& exec) {
+  ProjectArgs p;
+  p.streams = StreamsOf(a);
+  p.fn = static_cast<const uint4*>(exec.state);
+  p.partial = static_cast<float*>(exec.scratch);
+  p.tokens = a.tokens;
+  p.hidden = a.hidden;
+  return p;
+}
+// The same of an op that mixes first.
+template <class Args>
+ProjectArgs MixOf(const Args& a, const Exec& exec) {
+  ProjectArgs p = ProjectOf(a, exec);
+  p.x = static_cast<const std::uint16_t*>(a.x);
+  p.x_step = a.layout.x == 0 ? a.hidden : a.layout.x;
+  p.post = a.post;
+  p.comb = a.comb;
+  p.streams_out = static_cast<std::uint16_t*>(a.streams_out);
+  return p;
 }
 
 // A site's part of the second kernel.
-FinishArgs FinishSite(const MhcSite& site, std::int64_t hidden) {
+FinishArgs FinishSite(const MhcSite& site, std::int64_t hidden, const ProjectArgs& project) {
   FinishArgs f;
+  f.partial = project.partial;
   f.base = site.base;
   f.scale = site.scale;
   f.constants = {hidden, site.rms_eps, site.pre_eps, site.post_mult, 0, false};
@@ -198,40 +222,14 @@ FinishArgs FinishSite(const MhcSite& site, std::int64_t hidden) {
 
 cudaStream_t StreamOf(const Exec& exec) { return static_cast<cudaStream_t>(exec.stream); }
 
-}  // namespace
-
-void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
+// pre_before: what h is read with, or null.
+void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exec) {
   if (a.tokens == 0) return;
-  ProjectArgs project;
-  project.streams = Bf16(a.streams);
-  project.fn = static_cast<const uint4*>(exec.state);
-  project.partial = static_cast<float*>(exec.scratch);
-  project.tokens = a.tokens;
-  project.hidden = a.hidden;
-  FinishArgs finish = FinishSite(a.site, a.hidden);
-  finish.partial = project.partial;
-  finish.pre_out = a.pre;
-  finish.post_out = a.post;
-  finish.comb_out = a.comb;
-  WithStreams(a.hc, [&]<int hc>() { Run<hc, hc*(hc + 2)>(project, finish, StreamOf(exec)); });
-}
-
-void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
-  if (a.tokens == 0) return;
-  ProjectArgs project;
-  project.x = Bf16(a.x);
-  project.streams = Bf16(a.streams);
-  project.post = a.post;
-  project.comb = a.comb;
-  project.fn = static_cast<const uint4*>(exec.state);
-  project.streams_out = static_cast<std::uint16_t*>(a.streams_out);
-  project.partial = static_cast<float*>(exec.scratch);
-  project.tokens = a.tokens;
-  project.hidden = a.hidden;
-  FinishArgs finish = FinishSite(a.site, a.hidden);
-  finish.streams = project.streams_out;
-  finish.partial = project.partial;
+  const ProjectArgs project = MixOf(a, exec);
+  FinishArgs finish = FinishSite(a.site, a.hidden, project);
+  finish.streams = {a.streams_out, a.hc * a.hidden, a.hidden};
   finish.norm_weight = a.norm_weight;
+  finish.pre_before = pre_before;
   finish.pre_out = a.pre_out;
   finish.post_out = a.post_out;
   finish.comb_out = a.comb_out;
@@ -241,14 +239,41 @@ void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
   WithStreams(a.hc, [&]<int hc>() { Run<hc, hc*(hc + 2)>(project, finish, StreamOf(exec)); });
 }
 
+}  // namespace
+
+void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
+  if (a.tokens == 0) return;
+  const ProjectArgs project = ProjectOf(a, exec);
+  FinishArgs finish = FinishSite(a.site, a.hidden, project);
+  finish.pre_out = a.pre;
+  finish.post_out = a.post;
+  finish.comb_out = a.comb;
+  WithStreams(a.hc, [&]<int hc>() { Run<hc, hc*(hc + 2)>(project, finish, StreamOf(exec)); });
+}
+
+void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) { Boundary(a, nullptr, exec); }
+
+void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& a, const Exec& exec) {
+  Boundary(a.boundary, a.pre, exec);
+}
+
+void MhcTail(const MhcTailArgs& a, const Exec& exec) {
+  if (a.tokens == 0) return;
+  const ProjectArgs project = MixOf(a, exec);
+  FinishArgs finish;
+  finish.streams = {a.streams_out, a.hc * a.hidden, a.hidden};
+  finish.partial = project.partial;
+  finish.base = a.base;
+  finish.scale = a.scale;
+  finish.norm_weight = a.norm_weight;
+  finish.h = static_cast<std::uint16_t*>(a.out);
+  finish.constants = {a.hidden, a.rms_eps, a.eps, 0, a.norm_eps, false};
+  WithStreams(a.hc, [&]<int hc>() { Run<hc, hc>(project, finish, StreamOf(exec)); });
+}
+
 void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
   if (a.tokens == 0) return;
-  ProjectArgs project;
-  project.streams = Bf16(a.streams);
-  project.fn = static_cast<const uint4*>(exec.state);
-  project.partial = static_cast<float*>(exec.scratch);
-  project.tokens = a.tokens;
-  project.hidden = a.hidden;
+  const ProjectArgs project = ProjectOf(a, exec);
   FinishArgs finish;
   finish.streams = project.streams;
   finish.partial = project.partial;
@@ -276,6 +301,12 @@ std::size_t MhcBoundaryState(const MhcBoundaryArgs& a) {
 std::size_t MhcHeadState(const MhcHeadArgs& a) {
   return PackedBytes(static_cast<int>(a.hc), static_cast<int>(a.hc), a.hidden);
 }
+std::size_t MhcBoundaryShiftedState(const MhcBoundaryShiftedArgs& a) {
+  return MhcBoundaryState(a.boundary);
+}
+std::size_t MhcTailState(const MhcTailArgs& a) {
+  return PackedBytes(static_cast<int>(a.hc), static_cast<int>(a.hc), a.hidden);
+}
 
 void MhcCoeffsPrepare(const MhcCoeffsArgs& a, const Exec& exec) {
   PackFn(a.site.fn, Rows(a.hc), static_cast<int>(a.hc), a.hidden, exec.state, StreamOf(exec));
@@ -284,6 +315,14 @@ void MhcBoundaryPrepare(const MhcBoundaryArgs& a, const Exec& exec) {
   PackFn(a.site.fn, Rows(a.hc), static_cast<int>(a.hc), a.hidden, exec.state, StreamOf(exec));
 }
 void MhcHeadPrepare(const MhcHeadArgs& a, const Exec& exec) {
+  PackFn(a.fn, static_cast<int>(a.hc), static_cast<int>(a.hc), a.hidden, exec.state,
+         StreamOf(exec));
+}
+
+void MhcBoundaryShiftedPrepare(const MhcBoundaryShiftedArgs& a, const Exec& exec) {
+  MhcBoundaryPrepare(a.boundary, exec);
+}
+void MhcTailPrepare(const MhcTailArgs& a, const Exec& exec) {
   PackFn(a.fn, static_cast<int>(a.hc), static_cast<int>(a.hc), a.hidden, exec.state,
          StreamOf(exec));
 }

@@ -223,7 +223,7 @@ __device__ void Block<H>::FinishLate() const {
     const Late& row = At<Late>(S::kLate)[i];
     const std::uint16_t* streams = a.streams_out + static_cast<std::int64_t>(row.token) * kHc * H;
     const float scale = DirectNorm<kHc>(team, streams, row.pre, a.constants, At<float>(0));
-    CollapseRow<kHc>(team, streams, row.pre, scale, a.norm_weight, H,
+    CollapseRow<kHc>(team, streams, H, row.pre, scale, a.norm_weight, H,
                      a.h + static_cast<std::int64_t>(row.token) * H);
   }
 }
