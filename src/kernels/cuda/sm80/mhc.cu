@@ -290,7 +290,11 @@ std::size_t MhcCoeffsScratch(const MhcCoeffsArgs& a, int) {
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
   return PartialBytes<false>(a.tokens, a.hc);
 }
+std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs& a, int threads) {
+  return MhcBoundaryScratch(a.boundary, threads);
+}
 std::size_t MhcHeadScratch(const MhcHeadArgs& a, int) { return PartialBytes<true>(a.tokens, a.hc); }
+std::size_t MhcTailScratch(const MhcTailArgs& a, int) { return PartialBytes<true>(a.tokens, a.hc); }
 
 std::size_t MhcCoeffsState(const MhcCoeffsArgs& a) {
   return PackedBytes(Rows(a.hc), static_cast<int>(a.hc), a.hidden);
