@@ -49,5 +49,6 @@ list(APPEND gpu_sources
 list(APPEND sm90_sources
   mhc_boundary.cu
   mhc_boundary_cluster.cu
+  mhc_boundary_ring.cu
   mhc_boundary_stream.cu
 )

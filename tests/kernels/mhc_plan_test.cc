@@ -7,20 +7,22 @@
 namespace birkhoff::cuda::sm90 {
 namespace {
 
-constexpr int kMultiprocessors = 132;
-constexpr int kClusters = 7;
+constexpr BoundaryRoom kH200 = {.multiprocessors = 132, .clusters = 7, .ring_clusters = 7};
 
-BoundaryPlan Plan(std::int64_t hidden, std::int64_t tokens, int clusters = kClusters) {
-  return PlanBoundary(hidden, tokens, kMultiprocessors, clusters);
+BoundaryPlan Plan(std::int64_t hidden, std::int64_t tokens, const BoundaryRoom& room = kH200) {
+  return PlanBoundary(hidden, tokens, room);
 }
 
-TEST(MhcBoundaryPlan, FewTokensGoToClusters) {
+TEST(MhcBoundaryPlan, FormsFollowEachOther) {
   for (const std::int64_t hidden : {4096, 5120, 7168}) {
     EXPECT_EQ(Plan(hidden, 1).form, BoundaryForm::kCluster);
     EXPECT_EQ(Plan(hidden, 1).teams, 1);
     EXPECT_EQ(Plan(hidden, 56).form, BoundaryForm::kCluster);
     EXPECT_EQ(Plan(hidden, 56).teams, 7);
     EXPECT_EQ(Plan(hidden, 65).form, BoundaryForm::kStream);
+    EXPECT_EQ(Plan(hidden, 65).teams, 8);
+    EXPECT_EQ(Plan(hidden, 512).form, BoundaryForm::kRing);
+    EXPECT_EQ(Plan(hidden, 80000).teams, 7);
   }
   EXPECT_EQ(Plan(4096, 57).form, BoundaryForm::kCluster);
   EXPECT_EQ(Plan(7168, 57).form, BoundaryForm::kStream);
@@ -29,26 +31,30 @@ TEST(MhcBoundaryPlan, FewTokensGoToClusters) {
 // Never more blocks than multiprocessors, never a team without a tile.
 TEST(MhcBoundaryPlan, TeamsFitTheGpuAndTheTokens) {
   for (const std::int64_t hidden : {4096, 5120, 7168}) {
-    for (const int clusters : {0, 1, kClusters}) {
-      for (std::int64_t tokens = 1; tokens < 300; ++tokens) {
-        const BoundaryPlan plan = Plan(hidden, tokens, clusters);
+    for (const int clusters : {0, 1, 7}) {
+      for (std::int64_t tokens = 1; tokens < 600; ++tokens) {
+        const BoundaryPlan plan = Plan(hidden, tokens, {132, clusters, clusters});
         EXPECT_GE(plan.teams, 1) << tokens;
         EXPECT_LE(plan.teams, (tokens + 7) / 8) << tokens;
-        EXPECT_LE(plan.teams, plan.form == BoundaryForm::kCluster ? clusters : 8) << tokens;
+        EXPECT_LE(plan.teams, plan.form == BoundaryForm::kStream ? 8 : clusters) << tokens;
       }
     }
   }
 }
 
 TEST(MhcBoundaryPlan, WithoutRoomForAClusterAllIsStreamed) {
-  EXPECT_EQ(Plan(4096, 1, 0).form, BoundaryForm::kStream);
+  EXPECT_EQ(Plan(4096, 1, {132, 0, 0}).form, BoundaryForm::kStream);
+  EXPECT_EQ(Plan(4096, 9000, {132, 0, 0}).form, BoundaryForm::kStream);
+  EXPECT_EQ(Plan(4096, 9000, {132, 7, 0}).form, BoundaryForm::kStream);
 }
 
 TEST(MhcBoundaryPlan, SaysWhy) {
   using testing::HasSubstr;
   EXPECT_THAT(Describe(Plan(4096, 20), 4096, 20), HasSubstr("3 clusters of 16 blocks"));
-  EXPECT_THAT(Describe(Plan(7168, 1000), 7168, 1000), HasSubstr("8 groups of 16 blocks"));
-  EXPECT_THAT(Describe(Plan(7168, 1000), 7168, 1000), HasSubstr("beyond T = 56 at H = 7168"));
+  EXPECT_THAT(Describe(Plan(7168, 100), 7168, 100), HasSubstr("8 groups of 16 blocks"));
+  EXPECT_THAT(Describe(Plan(7168, 100), 7168, 100), HasSubstr("beyond T = 56"));
+  EXPECT_THAT(Describe(Plan(4096, 1000), 4096, 1000), HasSubstr("7 clusters of 16 blocks"));
+  EXPECT_THAT(Describe(Plan(4096, 1000), 4096, 1000), HasSubstr("through a ring"));
   EXPECT_EQ(Describe(Plan(4096, 0), 4096, 0), "nothing: no tokens");
 }
 

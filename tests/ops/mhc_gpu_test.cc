@@ -213,7 +213,7 @@ class MhcOnHopper : public testing::TestWithParam<std::int64_t> {
   }
 };
 
-// Every position of a tile, batches of both forms and their border.
+// Every position of a tile, batches of all forms.
 TEST_P(MhcOnHopper, ARowIsTheSameInAnyBatch) {
   OnGpu gpu(Problem(1000));
   gpu.Prepare(Row(kHopper));
@@ -229,48 +229,50 @@ TEST_P(MhcOnHopper, ARowIsTheSameInAnyBatch) {
 
 TEST_P(MhcOnHopper, HasTheBitsOfItsTwin) {
   for (const bool strict : {false, true}) {
-    OnGpu gpu(Problem(150));
+    OnGpu gpu(Problem(400));
     gpu.strict = strict;
     gpu.Prepare(Row(kHopper));
-    const Rows hopper = RunOn(gpu, kHopper, 0, 150);
+    const Rows hopper = RunOn(gpu, kHopper, 0, 400);
     const Rows few = RunOn(gpu, kHopper, 0, 21);
+    const Rows more = RunOn(gpu, kHopper, 0, 101);
     gpu.Prepare(Row(kTwin));
-    const Rows twin = RunOn(gpu, kTwin, 0, 150);
+    const Rows twin = RunOn(gpu, kTwin, 0, 400);
     EXPECT_EQ(hopper.FirstOther(0, twin, 0), -1) << "strict " << strict;
     EXPECT_EQ(few.FirstOther(0, twin, 0), -1) << "strict " << strict;
+    EXPECT_EQ(more.FirstOther(0, twin, 0), -1) << "strict " << strict;
   }
 }
 
 // However many clusters or groups share the work.
 TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
   using cuda::sm90::BoundaryForm;
-  OnGpu gpu(Problem(203));
+  OnGpu gpu(Problem(600));  // more of them a block than are balanced together
   gpu.Prepare(Row(kHopper));
-  const Rows want = RunOn(gpu, kHopper, 0, 203);
-  const std::int64_t most = cuda::sm90::PlanMhcBoundary(GetParam(), 64).teams;
-  for (const BoundaryForm form : {BoundaryForm::kCluster, BoundaryForm::kStream}) {
-    for (std::int64_t teams = 1; teams <= (form == BoundaryForm::kCluster ? most : 8); ++teams) {
-      for (const std::int64_t tokens : {3, 203}) {
+  const Rows want = RunOn(gpu, kHopper, 0, 600);
+  const std::int64_t most = cuda::sm90::PlanMhcBoundary(GetParam(), 56).teams;
+  for (const BoundaryForm form :
+       {BoundaryForm::kCluster, BoundaryForm::kStream, BoundaryForm::kRing}) {
+    for (std::int64_t teams = 1; teams <= (form == BoundaryForm::kStream ? 8 : most); ++teams) {
+      for (const std::int64_t tokens : {3, 600}) {
         gpu.Forget(tokens);
         cuda::sm90::MhcBoundaryAs({form, std::min(teams, (tokens + 7) / 8)}, gpu.Args(0, tokens),
                                   gpu.exec());
         EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1)
-            << (form == BoundaryForm::kCluster ? "clusters " : "groups ") << teams << ", T "
-            << tokens;
+            << "form " << static_cast<int>(form) << ", teams " << teams << ", T " << tokens;
       }
     }
   }
 }
 
-// A thousand runs in graphs, in both forms, each over what another left in scratch.
+// A thousand runs in graphs, in all forms, each over what another left in scratch.
 TEST_P(MhcOnHopper, AGraphGivesTheBitsOfALaunch) {
-  OnGpu gpu(Problem(300));
+  OnGpu gpu(Problem(600));
   gpu.Prepare(Row(kHopper));
-  for (const std::int64_t tokens : {5, 60, 299}) {
+  for (const std::int64_t tokens : {5, 60, 130, 599}) {
     const Rows want = RunOn(gpu, kHopper, 0, tokens);
     const auto enqueue = [&](void* stream) {
       for (int i = 0; i < 50; ++i)  // the last at 0
-        Row(kHopper).run(gpu.Args(i % 2 == 0 ? 300 - tokens : 0, tokens), gpu.exec(stream));
+        Row(kHopper).run(gpu.Args(i % 2 == 0 ? 600 - tokens : 0, tokens), gpu.exec(stream));
     };
     gpu.Forget(tokens);
     EXPECT_TRUE(TimeGraph(enqueue, 20).ok());
@@ -281,7 +283,7 @@ TEST_P(MhcOnHopper, AGraphGivesTheBitsOfALaunch) {
 // Twenty boundaries that feed each other, each launched before the one before it has ended, against
 // the same with a wait between: what a launch reads too early shows here.
 TEST_P(MhcOnHopper, AChainWaitsForWhatItReads) {
-  for (const std::int64_t tokens : {5, 60, 300}) {
+  for (const std::int64_t tokens : {5, 60, 130, 500}) {
     OnGpu even(Problem(tokens));
     OnGpu odd(Problem(tokens));
     even.Prepare(Row(kHopper));
@@ -316,7 +318,7 @@ TEST_P(MhcOnHopper, AChainWaitsForWhatItReads) {
 
 TEST_P(MhcOnHopper, WorksInPlace) {
   for (const std::string_view name : {kHopper, kTwin}) {
-    for (const std::int64_t tokens : {11, 150}) {
+    for (const std::int64_t tokens : {11, 100, 400}) {
       OnGpu gpu(Problem(tokens));
       gpu.Prepare(Row(name));
       const Rows want = RunOn(gpu, name, 0, tokens);
@@ -342,7 +344,7 @@ TEST_P(MhcOnHopper, WorksInPlace) {
 
 // streams, pre, post and comb are those of the parts; without a norm h is the collapsed vector.
 TEST_P(MhcOnHopper, HasTheBitsOfItsParts) {
-  for (const std::int64_t tokens : {13, 100}) {
+  for (const std::int64_t tokens : {13, 100, 400}) {
     OnGpu gpu(Problem(tokens));
     gpu.normed = false;
     gpu.Prepare(Row(kHopper));
@@ -361,7 +363,7 @@ TEST_P(MhcOnHopper, HasTheBitsOfItsParts) {
 }
 
 TEST_P(MhcOnHopper, NanAndInfStayInTheirRow) {
-  for (const std::int64_t tokens : {11, 90}) {
+  for (const std::int64_t tokens : {11, 90, 400}) {
     const MhcProblem clean = Problem(tokens);
     OnGpu of_clean(clean);
     of_clean.Prepare(Row(kHopper));
@@ -392,7 +394,7 @@ TEST_P(MhcOnHopper, NanAndInfStayInTheirRow) {
 // Streams that cancel in v: the products of streams say too little there, v itself must be summed,
 // in some rows of a tile and not in others. With fn = 0 pre is the same for all streams.
 TEST_P(MhcOnHopper, CancellingStreamsAreSummedThemselves) {
-  for (const std::int64_t tokens : {13, 140}) {
+  for (const std::int64_t tokens : {13, 140, 400}) {
     MhcProblem p = Problem(tokens);
     std::fill(p.fn.begin(), p.fn.end(), 0.0f);
     std::fill(p.base.begin(), p.base.end(), 0.0f);

@@ -59,18 +59,19 @@ __device__ inline void Mix(const uint4& x, const uint4 (&streams)[hc], const flo
   }
 }
 
-// fn X' of one chunk: a chain of 2 hc products per tile of fn. `fn` is the lane's place in the
-// packed chunk. acc[m] holds rows 8 m + l / 4 of tokens 2 (l % 4) and + 1: hi in 0 and 1, lo in 2
-// and 3.
-template <int hc, int kTiles>
-__device__ inline void Project(const uint4* fn, const uint4 (&mixed)[hc], float (&acc)[kTiles][4]) {
+// fn X' of one chunk: a chain of 2 hc products per tile of fn. fragment(i) is what this lane has of
+// the i-th 512 bytes of the packed chunk. acc[m] holds rows 8 m + l / 4 of tokens 2 (l % 4) and + 1:
+// hi in 0 and 1, lo in 2 and 3.
+template <int hc, int kTiles, class Fragment>
+__device__ inline void Project(Fragment fragment, const uint4 (&mixed)[hc],
+                               float (&acc)[kTiles][4]) {
 #pragma unroll
   for (int m = 0; m < kTiles; ++m) acc[m][0] = acc[m][1] = acc[m][2] = acc[m][3] = 0;
 #pragma unroll
   for (int step = 0; step < 2 * hc; ++step) {
 #pragma unroll
     for (int m = 0; m < kTiles; ++m)
-      ptx::MmaBf16(acc[m], fn[(step * kTiles + m) * 32], Word(mixed[step / 2], step % 2 * 2),
+      ptx::MmaBf16(acc[m], fragment(step * kTiles + m), Word(mixed[step / 2], step % 2 * 2),
                    Word(mixed[step / 2], step % 2 * 2 + 1));
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/mhc_coefficients.h"
+#include "kernels/cuda/ptx/store.h"
 
 namespace birkhoff::cuda {
 
@@ -97,7 +98,7 @@ __device__ inline uint4 LoadColumns(const std::uint16_t* row, std::int64_t colum
 __device__ inline void StoreColumns(const uint4& v, std::uint16_t* row, std::int64_t column,
                                     std::int64_t hidden) {
   if (hidden % 8 == 0) {
-    if (column < hidden) *reinterpret_cast<uint4*>(row + column) = v;
+    if (column < hidden) ptx::Store(row + column, v);
     return;
   }
 #pragma unroll

@@ -36,6 +36,11 @@ __device__ inline void WaitCopies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
+// Arrives on a barrier of the own block once all that this thread asked for so far is there.
+__device__ inline void ArriveAfterCopies(std::uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 // Programmatic dependent launch: everything the launch before wrote is visible after this.
 __device__ inline void WaitForPrevious() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 

@@ -24,14 +24,15 @@ __device__ inline void ArriveExpect(std::uint32_t barrier, std::uint32_t bytes) 
                : "memory");
 }
 
-// Waits until the phase of this parity is complete. Sees what threads of the own block wrote, and
-// what arrived with counted bytes.
+// Waits until the phase of this parity is complete; sleeps up to 10 ms at a time, so that those who
+// wait take fewer slots from those who work. Sees what threads of the own block wrote, and what
+// arrived with counted bytes.
 __device__ inline void WaitBarrierOfBlock(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(
       "{\n"
       ".reg .pred done;\n"
       "again:\n"
-      "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 done, [%0], %1;\n"
+      "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 done, [%0], %1, 10000000;\n"
       "@done bra out;\n"
       "bra again;\n"
       "out:\n"
@@ -46,7 +47,7 @@ __device__ inline void WaitBarrier(std::uint32_t barrier, std::uint32_t parity) 
       "{\n"
       ".reg .pred done;\n"
       "again:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1, 10000000;\n"
       "@done bra out;\n"
       "bra again;\n"
       "out:\n"

@@ -66,7 +66,8 @@ __global__ void __launch_bounds__(kWarps * 32) MixAndProject(ProjectArgs a) {
     }
     __syncwarp();
     float acc[kTiles][4];
-    Project<hc, kTiles>(a.fn + chunk * 2 * hc * kTiles * 32 + lane, mixed, acc);
+    const uint4* fn = a.fn + chunk * 2 * hc * kTiles * 32 + lane;
+    Project<hc, kTiles>([&](int i) { return fn[i * 32]; }, mixed, acc);
     float g[kGrams<hc>];
     Gram<hc>(mixed, lane, g);
     const bool is_first = chunk == begin;

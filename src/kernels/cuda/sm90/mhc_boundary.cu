@@ -14,7 +14,9 @@ std::size_t PackedFn(const MhcBoundaryArgs& a) { return PackedBytes(kMixes, kHc,
 }  // namespace
 
 BoundaryPlan PlanMhcBoundary(std::int64_t hidden, std::int64_t tokens) {
-  return PlanBoundary(hidden, tokens, FirstGpu().device->multiprocessors, MostClusters(hidden));
+  return PlanBoundary(
+      hidden, tokens,
+      {FirstGpu().device->multiprocessors, MostClusters(hidden), MostRingClusters(hidden)});
 }
 
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
@@ -46,6 +48,8 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   const auto stream = static_cast<cudaStream_t>(exec.stream);
   if (plan.form == BoundaryForm::kCluster && a.tokens <= kMostClusterTokens * plan.teams) {
     EnqueueCluster(b, plan.teams, stream);
+  } else if (plan.form == BoundaryForm::kRing && a.tokens <= kMostRingTokens * plan.teams) {
+    EnqueueRing(b, plan.teams, stream);
   } else {
     EnqueueStream(b, plan.teams, stream);
   }

@@ -1,10 +1,11 @@
-// What the two forms of the Hopper boundary share. Both keep the weights of one slice in the shared
-// memory of a block, sixteen blocks together hold all of fn, and tiles of eight tokens stream past.
-// They differ in how the sixteen exchange the sums of a token:
+// What the forms of the Hopper boundary share. All keep the weights of one slice in a block, sixteen
+// blocks together hold all of fn, and tiles of eight tokens stream past. They differ in how the
+// sixteen exchange the sums of a token, and in where X' waits for the verdict:
 //
 //   cluster  (few tokens)  through the shared memory of a cluster; X' stays in registers
-//   stream   (many)        through device memory, and X' comes back from L2: more blocks can work
+//   stream   (more)        through device memory, and X' comes back from L2: more blocks can work
 //                          than clusters of sixteen fit on the chip, at 8 H more bytes from L2
+//   ring     (many)        through the shared memory of a cluster; X' waits in a ring there
 #pragma once
 
 #include "kernels/args/mhc.h"
@@ -37,16 +38,19 @@ struct BoundaryArgs {
   int iterations = 0;
 };
 
-// The cluster form takes at most so many tokens a cluster: a block keeps a list of those it owns
-// and could not finish on the way.
+// Tokens that a cluster takes at most: a block remembers which of its own it could not finish on
+// the way, by a list (cluster) or a bit each (ring).
 constexpr std::int64_t kMostClusterTokens = 512;
+constexpr std::int64_t kMostRingTokens = 1 << 17;
 
 // Enqueue one boundary. The caller checked H: 4096, 5120 or 7168.
 void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream);
 void EnqueueStream(const BoundaryArgs& a, std::int64_t groups, cudaStream_t stream);
+void EnqueueRing(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream);
 
-// Clusters of sixteen blocks that fit on the GPU at once; 0 where it has none.
+// Clusters of sixteen blocks of these forms that fit on the GPU at once; 0 where it has none.
 int MostClusters(std::int64_t hidden);
+int MostRingClusters(std::int64_t hidden);
 
 constexpr int kMostShared = 232448;  // bytes of a block
 constexpr int kHc = 4;

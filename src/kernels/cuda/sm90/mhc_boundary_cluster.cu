@@ -107,8 +107,7 @@ __device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
     const float4 pre = *reinterpret_cast<const float4*>(verdict);
     const float p[kHc] = {pre.x, pre.y, pre.z, pre.w};
     if (of < a.tokens && (verdict[5] == 0 || !normed))
-      *reinterpret_cast<uint4*>(a.h + of * H + column) =
-          Collapse<kHc>(before, p, verdict[4], weight, normed);
+      ptx::Store(a.h + of * H + column, Collapse<kHc>(before, p, verdict[4], weight, normed));
   };
   int n = 0;
   for (int tile = first; tile < tiles; tile += clusters, ++n) {
@@ -121,11 +120,11 @@ __device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
     if (token < a.tokens) {
       std::uint16_t* out = a.streams_out + static_cast<std::int64_t>(token) * kHc * H + column;
 #pragma unroll
-      for (int j = 0; j < kHc; ++j) *reinterpret_cast<uint4*>(out + j * H) = mixed[j];
+      for (int j = 0; j < kHc; ++j) ptx::Store(out + j * H, mixed[j]);
     }
     if (n == 0) ptx::WaitBarrierOfBlock(Barrier(0), 0);
     float acc[3][4], g[10];
-    Project<kHc, 3>(fn, mixed, acc);
+    Project<kHc, 3>([&](int i) { return fn[i * 32]; }, mixed, acc);
     Gram<kHc>(mixed, lane, g);
     StoreSums(acc, g, At<float>(S::kPartial) + (slot * S::kChunks + warp) * kTile * kSums);
     __syncwarp();

@@ -10,33 +10,53 @@ namespace {
 constexpr int kBlocks = 16;  // of a team
 constexpr int kTile = 8;     // tokens
 
-// Up to so many tokens the cluster form is no slower. One H200, November 2026, us of cluster at T
-// and of stream at T + 1: H = 4096 9.1 and 9.5, H = 5120 10.1 and 10.0 at T = 64; at H = 7168 an
-// eighth tile would wait for one of seven clusters.
-std::int64_t MostForClusters(std::int64_t hidden) { return hidden == 7168 ? 56 : 64; }
+// Tokens up to which a form is the fastest, from what the one before it has on. One H200, November
+// 2026, us at H = 4096 / 5120 / 7168: stream 10.5 / 11.5 / 13.4 at T = 128, 13.6 / 14.4 / 16.5 at
+// 160 and 22.8 at 320 (7168); ring 10.7 / 12.2 / 15.5, 11.5 / 13.3 / 16.8 and 23.0.
+struct Most {
+  std::int64_t cluster;
+  std::int64_t stream;
+};
+Most MostFor(std::int64_t hidden) {
+  if (hidden == 7168) return {56, 320};  // at T = 57 an eighth tile would wait for a cluster
+  return {64, 128};
+}
 
 }  // namespace
 
-BoundaryPlan PlanBoundary(std::int64_t hidden, std::int64_t tokens, int multiprocessors,
-                          int most_clusters) {
+BoundaryPlan PlanBoundary(std::int64_t hidden, std::int64_t tokens, const BoundaryRoom& room) {
   const std::int64_t tiles = (tokens + kTile - 1) / kTile;
-  if (most_clusters > 0 && tokens <= MostForClusters(hidden))
-    return {BoundaryForm::kCluster, std::min<std::int64_t>(tiles, most_clusters)};
-  return {BoundaryForm::kStream, std::min<std::int64_t>(tiles, multiprocessors / kBlocks)};
+  const Most most = MostFor(hidden);
+  if (room.clusters > 0 && tokens <= most.cluster)
+    return {BoundaryForm::kCluster, std::min<std::int64_t>(tiles, room.clusters)};
+  if (room.ring_clusters > 0 && tokens > most.stream)
+    return {BoundaryForm::kRing, std::min<std::int64_t>(tiles, room.ring_clusters)};
+  return {BoundaryForm::kStream, std::min<std::int64_t>(tiles, room.multiprocessors / kBlocks)};
 }
 
 std::string Describe(const BoundaryPlan& plan, std::int64_t hidden, std::int64_t tokens) {
-  const std::int64_t tiles = (tokens + kTile - 1) / kTile;
   if (tokens == 0) return "nothing: no tokens";
-  if (plan.form == BoundaryForm::kCluster)
-    return fmt::format(
-        "{} clusters of {} blocks for {} tiles of {} tokens: up to T = {} at H = {} the exchange "
-        "through shared memory is the shorter one",
-        plan.teams, kBlocks, tiles, kTile, MostForClusters(hidden), hidden);
+  const Most most = MostFor(hidden);
+  const std::string launch = fmt::format("{} {} of {} blocks for {} tiles of {} tokens", plan.teams,
+                                         plan.form == BoundaryForm::kStream ? "groups" : "clusters",
+                                         kBlocks, (tokens + kTile - 1) / kTile, kTile);
+  switch (plan.form) {
+    case BoundaryForm::kCluster:
+      return fmt::format(
+          "{}: up to T = {} at H = {} the exchange through shared memory is the shorter one",
+          launch, most.cluster, hidden);
+    case BoundaryForm::kRing:
+      return fmt::format(
+          "{}, through a ring in shared memory: beyond T = {} at H = {} bandwidth decides, and X' "
+          "is read once",
+          launch, most.stream, hidden);
+    case BoundaryForm::kStream: break;
+  }
   return fmt::format(
-      "{} groups of {} blocks for {} tiles of {} tokens: beyond T = {} at H = {}, or without room "
-      "for a cluster, more blocks than clusters leave room for",
-      plan.teams, kBlocks, tiles, kTile, MostForClusters(hidden), hidden);
+      "{}: beyond T = {} and up to T = {} at H = {}, or without room for a cluster, more blocks "
+      "than "
+      "clusters leave room for",
+      launch, most.cluster, most.stream, hidden);
 }
 
 }  // namespace birkhoff::cuda::sm90

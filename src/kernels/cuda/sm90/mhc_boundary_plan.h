@@ -17,6 +17,7 @@ constexpr int kLeastMultiprocessors = 64;
 enum class BoundaryForm : std::uint8_t {
   kCluster,  // sixteen blocks exchange sums through their shared memory
   kStream,   // through device memory
+  kRing,     // clusters again, X' in shared memory too
 };
 
 struct BoundaryPlan {
@@ -24,9 +25,14 @@ struct BoundaryPlan {
   std::int64_t teams = 0;  // clusters or groups, of sixteen blocks each
 };
 
-// `most_clusters` of sixteen blocks fit on the GPU at once.
-BoundaryPlan PlanBoundary(std::int64_t hidden, std::int64_t tokens, int multiprocessors,
-                          int most_clusters);
+// Blocks that fit on the GPU at once.
+struct BoundaryRoom {
+  int multiprocessors = 0;
+  int clusters = 0;       // of sixteen blocks of the cluster form
+  int ring_clusters = 0;  // of the ring form
+};
+
+BoundaryPlan PlanBoundary(std::int64_t hidden, std::int64_t tokens, const BoundaryRoom& room);
 
 // "2 clusters of 16 blocks, ...": the plan and its reason.
 std::string Describe(const BoundaryPlan& plan, std::int64_t hidden, std::int64_t tokens);

@@ -108,7 +108,7 @@ struct Block {
   __device__ void FoldTiles() const;
   __device__ void Publish(int tile) const;
   __device__ void PublishTiles() const;
-  __device__ void JudgeOwn(int judge, const Affine<kHc, kMixes>& affine) const;
+  __device__ void JudgeOwn(int judge) const;
   __device__ void CollapseOwn(int collapser) const;
 };
 
@@ -169,12 +169,12 @@ __device__ void Block<H>::Bricks() const {
     if (token < tokens) {
       std::uint16_t* out = a.streams_out + static_cast<std::int64_t>(token) * kHc * H + column;
 #pragma unroll
-      for (int j = 0; j < kHc; ++j) *reinterpret_cast<uint4*>(out + j * H) = mixed[j];
+      for (int j = 0; j < kHc; ++j) ptx::Store(out + j * H, mixed[j]);
     }
     token += step;
     if (n == 0) ptx::WaitBarrierOfBlock(Barrier(S::kFnHere), 0);
     float acc[3][4], g[10];
-    Project<kHc, 3>(fn, mixed, acc);
+    Project<kHc, 3>([&](int i) { return fn[i * 32]; }, mixed, acc);
     Gram<kHc>(mixed, lane, g);
     if (n >= S::kPartials) {
       const int before = n - S::kPartials;
@@ -255,7 +255,8 @@ __device__ void Block<H>::PublishTiles() const {
 }
 
 template <int H>
-__device__ void Block<H>::JudgeOwn(int judge, const Affine<kHc, kMixes>& affine) const {
+__device__ void Block<H>::JudgeOwn(int judge) const {
+  const Affine<kHc, kMixes> affine(a.scale, a.base, lane);
   const LogitQueue queue{At<float>(S::kQueue)};
   const int count = OwnCount();
   for (int k = judge; k < count; k += S::kJudges) {
@@ -326,8 +327,7 @@ __device__ void Block<H>::CollapseOwn(int collapser) const {
           *reinterpret_cast<float4*>(weight) = __ldg(from);
           *reinterpret_cast<float4*>(weight + 4) = __ldg(from + 1);
         }
-        *reinterpret_cast<uint4*>(h + block * 256) =
-            Collapse<kHc>(v[i], pre, scale, weight, normed);
+        ptx::Store(h + block * 256, Collapse<kHc>(v[i], pre, scale, weight, normed));
       }
       load(b + S::kAtOnce * S::kCollapsers);
     }
@@ -344,26 +344,27 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     Boundary(const __grid_constant__ BoundaryArgs a) {
   using S = Shape<H>;
   static_assert(S::kShared <= kMostShared);
-  const Block<H> block{a};
-  if (threadIdx.x == 0) block.Start();
+  // A block anew for each role: what all had in common would stay in registers throughout.
+  if (threadIdx.x == 0) Block<H>{a}.Start();
   __syncthreads();
   ptx::WaitForPrevious();
   ptx::ReleaseNext();
-  const int service = block.warp - S::kChunks;
+  const int service = static_cast<int>(threadIdx.x) / 32 - S::kChunks;
   const int judge = service - 2 - S::kPublishers;
   if (service < 0) {
-    block.Bricks();
+    Block<H>{a}.Bricks();
   } else if (service == 0) {
-    block.FoldTiles();
+    Block<H>{a}.FoldTiles();
   } else if (service == 1) {
+    const Block<H> block{a};
     LogitQueue{Block<H>::template At<float>(S::kQueue)}.Balance(
         a, block.OwnCount(), [&](int k) { return block.Own(k); });
   } else if (judge < 0) {
-    block.PublishTiles();
+    Block<H>{a}.PublishTiles();
   } else if (judge < S::kJudges) {
-    block.JudgeOwn(judge, Affine<kHc, kMixes>(a.scale, a.base, block.lane));
+    Block<H>{a}.JudgeOwn(judge);
   } else {
-    block.CollapseOwn(judge - S::kJudges);
+    Block<H>{a}.CollapseOwn(judge - S::kJudges);
   }
 }
 
