@@ -10,7 +10,7 @@
 
 namespace birkhoff::ops {
 
-// Refusals of the rows that read packed streams alone.
+// Of the rows that read packed streams alone.
 template <class Args>
 Refusal RefusesStrides(const Args& args) {
   if (args.layout == MhcLayout{}) return {};
@@ -24,25 +24,31 @@ inline Refusal NeedsBf16(DType type) {
   return Refusal(fmt::format("needs bf16 streams, got {}", Name(type)));
 }
 
+// Of the rows that read 16 bytes at a time.
+template <class Args>
+Refusal RefusesOddStrides(const Args& args) {
+  const MhcLayout& l = args.layout;
+  if (l.x % 8 == 0 && l.token % 8 == 0 && l.stream % 8 == 0) return {};
+  return Refusal(fmt::format("needs strides that are multiples of 8 elements, got {}, {} and {}",
+                             l.x, l.token, l.stream));
+}
+
 // Refusals of the rows that round fn to two bf16: bf16 streams on a GPU with machine code.
 template <class Args>
 Refusal RefusesTensorCores(const Args& args, const Device& device) {
   if (Refusal refusal = NeedsBf16(args.type)) return refusal;
-  const MhcLayout& l = args.layout;
-  if (l.x % 8 != 0 || l.token % 8 != 0 || l.stream % 8 != 0)
-    return Refusal(fmt::format("needs strides that are multiples of 8 elements, got {}, {} and {}",
-                               l.x, l.token, l.stream));
+  if (Refusal refusal = RefusesOddStrides(args)) return refusal;
   return NeedsBuiltGpu(device);
 }
 inline Refusal RefusesTensorCores(const MhcBoundaryShiftedArgs& args, const Device& device) {
   return RefusesTensorCores(args.boundary, device);
 }
 
-// Refusals of the rows that read and write 16 bytes at a time.
+// Refusals of the rows that write 16 bytes at a time too.
 template <class Args>
 Refusal RefusesWideWords(const Args& args, const Device& device) {
   if (Refusal refusal = NeedsBf16(args.type)) return refusal;
-  if (Refusal refusal = RefusesStrides(args)) return refusal;
+  if (Refusal refusal = RefusesOddStrides(args)) return refusal;
   if (args.hidden % 8 != 0)
     return Refusal("needs H to be a multiple of 8, got " + std::to_string(args.hidden));
   return NeedsBuiltGpu(device);
