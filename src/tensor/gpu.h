@@ -34,6 +34,9 @@ class GpuMemory {
 Status CopyToGpu(std::span<const std::byte> from, std::byte* to);
 Status CopyFromGpu(const std::byte* from, std::span<std::byte> to);
 
+// Does not wait. The first error of a launch of this thread since the last call.
+Status GpuLaunched();
+
 // Waits until everything enqueued is done. The first error since the last call, also of a launch.
 Status GpuWait();
 

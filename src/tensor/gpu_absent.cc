@@ -15,6 +15,7 @@ GpuMemory::~GpuMemory() = default;
 Result<GpuMemory> GpuMemory::Make(std::size_t) { return Absent(); }
 Status CopyToGpu(std::span<const std::byte>, std::byte*) { return Absent(); }
 Status CopyFromGpu(const std::byte*, std::span<std::byte>) { return Absent(); }
+Status GpuLaunched() { return Absent(); }
 Status GpuWait() { return Absent(); }
 Result<GraphTimes> TimeGraph(FunctionRef<void(void*)>, int) { return Absent(); }
 Result<double> GpuCopyBandwidth() { return Absent(); }

@@ -102,6 +102,8 @@ Status CopyFromGpu(const std::byte* from, std::span<std::byte> to) {
   return FromCuda(cudaMemcpy(to.data(), from, to.size(), cudaMemcpyDeviceToHost), "copy from GPU");
 }
 
+Status GpuLaunched() { return FromCuda(cudaGetLastError(), "launch"); }
+
 Status GpuWait() {
   BK_RETURN_IF_ERROR(NeedGpu());
   BK_RETURN_IF_CUDA_FAILS(cudaGetLastError());

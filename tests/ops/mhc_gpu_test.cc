@@ -243,6 +243,25 @@ TEST_P(MhcOnHopper, HasTheBitsOfItsTwin) {
   }
 }
 
+TEST_P(MhcOnHopper, TheOpGivesTheBitsOfItsKernel) {
+  OnGpu gpu(Problem(100));
+  gpu.Prepare(Row(kHopper));
+  const Rows want = RunOn(gpu, kHopper, 0, 100);
+  const MhcBoundaryArgs args = gpu.Args(0, 100);
+  const auto op = Op<MhcBoundaryArgs>::Make(args, *FirstGpu().device);
+  ASSERT_TRUE(op.ok()) << op.status().ToString();
+  EXPECT_EQ(op->kernel(), kHopper);
+  const auto state = GpuMemory::Make(op->state_bytes());
+  const auto workspace = GpuMemory::Make(op->workspace_bytes());
+  ASSERT_TRUE(state.ok() && workspace.ok());
+  const OpMemory memory = {state->data(), workspace->data(), nullptr};
+  gpu.Forget(100);
+  EXPECT_TRUE(op->Prepare(args, memory).ok());
+  const Status run = op->Run(args, memory);
+  EXPECT_TRUE(run.ok()) << run.ToString();
+  EXPECT_EQ(gpu.Fetch(100).FirstOther(0, want, 0), -1);
+}
+
 // However many clusters or groups share the work.
 TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
   using cuda::sm90::BoundaryForm;

@@ -1,0 +1,264 @@
+// The mHC ops for callers without a graph: include/birkhoff/ops/mhc.h.
+#include "birkhoff/ops/mhc.h"
+#include "kernels/args/mhc.h"
+#include "ops/direct_op.h"
+#include "ops/tables.h"
+
+namespace birkhoff {
+namespace ops {
+namespace {
+
+constexpr std::int64_t kF32 = 4;
+
+std::int64_t Size(DType type) { return static_cast<std::int64_t>(SizeOf(type)); }
+
+// The extents that all argument structs have, and the one that some have.
+template <class Args>
+Status CheckExtents(std::string_view op, const Args& a) {
+  const auto wrong = [&](std::string_view what, std::string_view wanted, auto got) {
+    return Status::InvalidArgument(fmt::format("{}: {}, needs {}, got {}", op, what, wanted, got));
+  };
+  if (a.type != DType::kBF16 && a.type != DType::kF32)
+    return wrong("type of the streams", "bf16 or f32", Name(a.type));
+  if (a.hc != 2 && a.hc != 4 && a.hc != 8) return wrong("streams", "hc of 2, 4 or 8", a.hc);
+  if (a.hidden < 1) return wrong("columns", "H >= 1", a.hidden);
+  if (a.tokens < 0) return wrong("tokens", "T >= 0", a.tokens);
+  const MhcLayout& l = a.layout;
+  if (l.x != 0 && l.x < a.hidden) return wrong("layout.x", "0 or at least H", l.x);
+  if (l.token < 0) return wrong("layout.token", "0 or more", l.token);
+  if (l.stream < 0) return wrong("layout.stream", "0 or more", l.stream);
+  if (l.token == 0 && l.stream != 0) return wrong("layout.stream of packed streams", "0", l.stream);
+  if constexpr (requires { a.site.iterations; }) {
+    if (a.site.iterations < 1) return wrong("site.iterations", "at least 1", a.site.iterations);
+  }
+  return Status::Ok();
+}
+
+// Whether what was chosen for `largest` serves `a`.
+template <class Args>
+Status CheckSame(std::string_view op, const Args& a, const Args& largest) {
+  BK_RETURN_IF_ERROR(CheckExtents(op, a));
+  const auto differs = [&](std::string_view what, auto wanted, auto got) {
+    return Status::InvalidArgument(
+        fmt::format("{}: was made for {} of {}, got {}", op, what, wanted, got));
+  };
+  if (a.type != largest.type) return differs("streams", Name(largest.type), Name(a.type));
+  if (a.hc != largest.hc) return differs("hc", largest.hc, a.hc);
+  if (a.hidden != largest.hidden) return differs("H", largest.hidden, a.hidden);
+  if (a.tokens > largest.tokens) return differs("T", largest.tokens, a.tokens);
+  if (!(a.layout == largest.layout))
+    return Status::InvalidArgument(fmt::format("{}: was made for another layout", op));
+  return Status::Ok();
+}
+
+// Pointers of a struct, one by one.
+template <class Args>
+class RegionList {
+ public:
+  explicit RegionList(const Args& a) : a_(a) {}
+
+  void Floats(std::string_view name, const float* p, std::int64_t count, Role role,
+              std::int64_t align = kF32) {
+    list_.push_back({.name = name, .data = p, .bytes = count * kF32, .role = role, .align = align});
+  }
+  // [T, columns], of which four are read at once.
+  void Coefficients(std::string_view name, const float* p, std::int64_t columns, Role role) {
+    Floats(name, p, a_.tokens * columns, role, columns % 4 == 0 ? 16 : kF32);
+  }
+  void Streams() {
+    const MhcStreams s = StreamsOf(a_);
+    Rows("streams", s.data, (a_.tokens - 1) * s.token + (a_.hc - 1) * s.stream + a_.hidden);
+  }
+  void Mix() {
+    const std::int64_t step = a_.layout.x == 0 ? a_.hidden : a_.layout.x;
+    Rows("x", a_.x, (a_.tokens - 1) * step + a_.hidden);
+    Streams();
+    Coefficients("post", a_.post, a_.hc, Role::kInput);
+    Coefficients("comb", a_.comb, a_.hc * a_.hc, Role::kInput);
+  }
+  void Projection(const float* fn, const float* base, const float* scale, std::int64_t rows,
+                  std::int64_t scales) {
+    Floats("fn", fn, rows * a_.hc * a_.hidden, Role::kParameter, 16);
+    Floats("base", base, rows, Role::kParameter);
+    Floats("scale", scale, scales, Role::kParameter);
+  }
+  void Site() { Projection(a_.site.fn, a_.site.base, a_.site.scale, a_.hc * (a_.hc + 2), 3); }
+  void Norm(bool optional) {
+    Floats("norm_weight", a_.norm_weight, a_.hidden, Role::kParameter, 16);
+    list_.back().optional = optional;
+  }
+  void StreamsOut(std::string_view name, void* p) {
+    Out(name, p, a_.hc * a_.hidden);
+    if (a_.layout.token == 0) list_.back().may_be = "streams";
+  }
+  void Out(std::string_view name, void* p, std::int64_t row) {
+    Rows(name, p, a_.tokens * row);
+    list_.back().role = Role::kOutput;
+  }
+  std::vector<Region> Take() { return std::move(list_); }
+
+ private:
+  // Rows of eight columns and more are read by 16 bytes.
+  void Rows(std::string_view name, const void* p, std::int64_t count) {
+    const std::int64_t size = Size(a_.type);
+    list_.push_back(
+        {.name = name, .data = p, .bytes = count * size, .align = a_.hidden % 8 == 0 ? 16 : size});
+  }
+
+  const Args& a_;
+  std::vector<Region> list_ = {};
+};
+
+template <class Args>
+void TakeSite(const Args& from, Args& to) {
+  to.site = from.site;
+}
+template <class Args>
+void TakeHead(const Args& from, Args& to) {
+  to.fn = from.fn;
+  to.base = from.base;
+  to.scale = from.scale;
+}
+
+template <class Args>
+std::vector<Region> BoundaryRegions(const Args& a) {
+  RegionList<Args> list(a);
+  list.Mix();
+  list.Site();
+  list.Norm(true);
+  list.StreamsOut("streams_out", a.streams_out);
+  list.Coefficients("pre_out", a.pre_out, a.hc, Role::kOutput);
+  list.Coefficients("post_out", a.post_out, a.hc, Role::kOutput);
+  list.Coefficients("comb_out", a.comb_out, a.hc * a.hc, Role::kOutput);
+  list.Out("h", a.h, a.hidden);
+  return list.Take();
+}
+
+// What the structs that hold their extents themselves have in common.
+template <class Args>
+struct Plain {
+  static std::int64_t Tokens(const Args& a) { return a.tokens; }
+  static Status Check(const Args& a) { return CheckExtents(Direct<Args>::kName, a); }
+  static Status Same(const Args& a, const Args& largest) {
+    return CheckSame(Direct<Args>::kName, a, largest);
+  }
+};
+
+}  // namespace
+
+template <>
+struct Direct<MhcPostArgs> : Plain<MhcPostArgs> {
+  static constexpr std::string_view kName = "mhc_post";
+  static auto Table() { return MhcPostKernels(); }
+  static void TakeParameters(const MhcPostArgs&, MhcPostArgs&) {}
+  static std::vector<Region> Regions(const MhcPostArgs& a) {
+    RegionList<MhcPostArgs> list(a);
+    list.Mix();
+    list.StreamsOut("out", a.out);
+    return list.Take();
+  }
+};
+
+template <>
+struct Direct<MhcCoeffsArgs> : Plain<MhcCoeffsArgs> {
+  static constexpr std::string_view kName = "mhc_coeffs";
+  static auto Table() { return MhcCoeffsKernels(); }
+  static void TakeParameters(const MhcCoeffsArgs& from, MhcCoeffsArgs& to) { TakeSite(from, to); }
+  static std::vector<Region> Regions(const MhcCoeffsArgs& a) {
+    RegionList<MhcCoeffsArgs> list(a);
+    list.Streams();
+    list.Site();
+    list.Coefficients("pre", a.pre, a.hc, Role::kOutput);
+    list.Coefficients("post", a.post, a.hc, Role::kOutput);
+    list.Coefficients("comb", a.comb, a.hc * a.hc, Role::kOutput);
+    return list.Take();
+  }
+};
+
+template <>
+struct Direct<MhcCollapseArgs> : Plain<MhcCollapseArgs> {
+  static constexpr std::string_view kName = "mhc_collapse";
+  static auto Table() { return MhcCollapseKernels(); }
+  static void TakeParameters(const MhcCollapseArgs&, MhcCollapseArgs&) {}
+  static std::vector<Region> Regions(const MhcCollapseArgs& a) {
+    RegionList<MhcCollapseArgs> list(a);
+    list.Streams();
+    list.Coefficients("pre", a.pre, a.hc, Role::kInput);
+    list.Out("out", a.out, a.hidden);
+    return list.Take();
+  }
+};
+
+template <>
+struct Direct<MhcHeadArgs> : Plain<MhcHeadArgs> {
+  static constexpr std::string_view kName = "mhc_head";
+  static auto Table() { return MhcHeadKernels(); }
+  static void TakeParameters(const MhcHeadArgs& from, MhcHeadArgs& to) { TakeHead(from, to); }
+  static std::vector<Region> Regions(const MhcHeadArgs& a) {
+    RegionList<MhcHeadArgs> list(a);
+    list.Streams();
+    list.Projection(a.fn, a.base, a.scale, a.hc, 1);
+    list.Out("out", a.out, a.hidden);
+    return list.Take();
+  }
+};
+
+template <>
+struct Direct<MhcBoundaryArgs> : Plain<MhcBoundaryArgs> {
+  static constexpr std::string_view kName = "mhc_boundary";
+  static auto Table() { return MhcBoundaryKernels(); }
+  static void TakeParameters(const MhcBoundaryArgs& from, MhcBoundaryArgs& to) {
+    TakeSite(from, to);
+  }
+  static std::vector<Region> Regions(const MhcBoundaryArgs& a) { return BoundaryRegions(a); }
+};
+
+template <>
+struct Direct<MhcBoundaryShiftedArgs> {
+  using Args = MhcBoundaryShiftedArgs;
+  static constexpr std::string_view kName = "mhc_boundary_shifted";
+  static auto Table() { return MhcBoundaryShiftedKernels(); }
+  static std::int64_t Tokens(const Args& a) { return a.boundary.tokens; }
+  static Status Check(const Args& a) { return CheckExtents(kName, a.boundary); }
+  static Status Same(const Args& a, const Args& largest) {
+    return CheckSame(kName, a.boundary, largest.boundary);
+  }
+  static void TakeParameters(const Args& from, Args& to) { TakeSite(from.boundary, to.boundary); }
+  static std::vector<Region> Regions(const Args& a) {
+    std::vector<Region> list = BoundaryRegions(a.boundary);
+    const std::int64_t hc = a.boundary.hc;
+    list.push_back({.name = "pre",
+                    .data = a.pre,
+                    .bytes = a.boundary.tokens * hc * kF32,
+                    .align = hc % 4 == 0 ? 16 : kF32});
+    return list;
+  }
+};
+
+template <>
+struct Direct<MhcTailArgs> : Plain<MhcTailArgs> {
+  static constexpr std::string_view kName = "mhc_tail";
+  static auto Table() { return MhcTailKernels(); }
+  static void TakeParameters(const MhcTailArgs& from, MhcTailArgs& to) { TakeHead(from, to); }
+  static std::vector<Region> Regions(const MhcTailArgs& a) {
+    RegionList<MhcTailArgs> list(a);
+    list.Mix();
+    list.Projection(a.fn, a.base, a.scale, a.hc, 1);
+    list.Norm(false);
+    list.StreamsOut("streams_out", a.streams_out);
+    list.Out("out", a.out, a.hidden);
+    return list.Take();
+  }
+};
+
+}  // namespace ops
+
+template class Op<MhcPostArgs>;
+template class Op<MhcCoeffsArgs>;
+template class Op<MhcCollapseArgs>;
+template class Op<MhcHeadArgs>;
+template class Op<MhcBoundaryArgs>;
+template class Op<MhcBoundaryShiftedArgs>;
+template class Op<MhcTailArgs>;
+
+}  // namespace birkhoff
