@@ -46,6 +46,8 @@ TEST(MhcBoundaryPlan, WithoutRoomForAClusterAllIsStreamed) {
   EXPECT_EQ(Plan(4096, 1, {132, 0, 0}).form, BoundaryForm::kStream);
   EXPECT_EQ(Plan(4096, 9000, {132, 0, 0}).form, BoundaryForm::kStream);
   EXPECT_EQ(Plan(4096, 9000, {132, 7, 0}).form, BoundaryForm::kStream);
+  EXPECT_EQ(Plan(4096, kMostRingTokens * 7).form, BoundaryForm::kRing);
+  EXPECT_EQ(Plan(4096, kMostRingTokens * 7 + 1).form, BoundaryForm::kStream);
 }
 
 TEST(MhcBoundaryPlan, SaysWhy) {

@@ -265,19 +265,23 @@ TEST_P(MhcOnHopper, TheOpGivesTheBitsOfItsKernel) {
 // However many clusters or groups share the work.
 TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
   using cuda::sm90::BoundaryForm;
-  OnGpu gpu(Problem(600));  // more of them a block than are balanced together
-  gpu.Prepare(Row(kHopper));
-  const Rows want = RunOn(gpu, kHopper, 0, 600);
-  const std::int64_t most = cuda::sm90::PlanMhcBoundary(GetParam(), 56).teams;
-  for (const BoundaryForm form :
-       {BoundaryForm::kCluster, BoundaryForm::kStream, BoundaryForm::kRing}) {
-    for (std::int64_t teams = 1; teams <= (form == BoundaryForm::kStream ? 8 : most); ++teams) {
-      for (const std::int64_t tokens : {3, 600}) {
-        gpu.Forget(tokens);
-        cuda::sm90::MhcBoundaryAs({form, std::min(teams, (tokens + 7) / 8)}, gpu.Args(0, tokens),
-                                  gpu.exec());
-        EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1)
-            << "form " << static_cast<int>(form) << ", teams " << teams << ", T " << tokens;
+  for (const bool strict : {false, true}) {  // strict: no row is finished on the way
+    OnGpu gpu(Problem(600));                 // more of them a block than are balanced together
+    gpu.strict = strict;
+    gpu.Prepare(Row(kHopper));
+    const Rows want = RunOn(gpu, kHopper, 0, 600);
+    const std::int64_t most = cuda::sm90::PlanMhcBoundary(GetParam(), 56).teams;
+    for (const BoundaryForm form :
+         {BoundaryForm::kCluster, BoundaryForm::kStream, BoundaryForm::kRing}) {
+      for (std::int64_t teams = 1; teams <= (form == BoundaryForm::kStream ? 8 : most); ++teams) {
+        for (const std::int64_t tokens : {3, 600}) {
+          gpu.Forget(tokens);
+          cuda::sm90::MhcBoundaryAs({form, std::min(teams, (tokens + 7) / 8)}, gpu.Args(0, tokens),
+                                    gpu.exec());
+          EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1)
+              << "form " << static_cast<int>(form) << ", teams " << teams << ", T " << tokens
+              << ", strict " << strict;
+        }
       }
     }
   }

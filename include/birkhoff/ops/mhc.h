@@ -121,9 +121,9 @@ struct MhcHeadArgs {
   MhcLayout layout = {};
 };
 
-// mhc_boundary: what lies between two sublayers in one pass: post, coefficients of the next site, collapse,
-// RMSNorm. streams_out, pre_out, post_out and comb_out are those of MhcPost and MhcCoeffs bit for
-// bit, in a class of bits.
+// mhc_boundary: what lies between two sublayers in one pass, that is post, coefficients of the next
+// site, collapse and RMSNorm. streams_out, pre_out, post_out and comb_out are those of mhc_post and
+// mhc_coeffs bit for bit, in a class of bits.
 //
 // Numerics h = bf16((bf16(v) rs) weight). Strict: rs is that of bf16(v), as in RmsNorm run after
 //          MhcCollapse. Otherwise the class decides: "mhc f32" does the same, "mhc bf16x2" takes v
@@ -149,8 +149,9 @@ struct MhcBoundaryArgs {
   MhcLayout layout = {};
 };
 
-// mhc_boundary_shifted: the boundary of the delayed wiring: h is read with the weights of the site before, so that it
-// does not wait for this site's projection. At the start of a model they are (1, 0, ...).
+// mhc_boundary_shifted: the boundary of the delayed wiring. h is read with the weights of the site
+// before, so that it does not wait for this site's projection. At the start of a model they are
+// (1, 0, ...).
 //
 // Numerics as MhcBoundary with v = sum_j pre_j X'_j. Fed with its own pre it is MhcBoundary.
 // Source   DeepSeek-V4.1, "single-pass" mHC.
@@ -159,8 +160,8 @@ struct MhcBoundaryShiftedArgs {
   const float* pre = nullptr;     // [T, hc], of the site before; not pre_out
 };
 
-// mhc_tail: the end of a model in one pass: MhcPost, MhcHead and RmsNorm one after another, bit for bit in a
-// class of bits.
+// mhc_tail: the end of a model in one pass. mhc_post, mhc_head and rms_norm one after another, bit
+// for bit in a class of bits.
 struct MhcTailArgs {
   const void* x = nullptr;             // [T, H] type, output of the last sublayer
   const void* streams = nullptr;       // [T, hc, H] type

@@ -1,11 +1,11 @@
 // An op made ready for a device: which kernel runs it and how much memory it works in. For engines
 // that keep their own graph and memory and want single ops of Birkhoff.
 //
-//   auto op = Op<MhcBoundaryArgs>::Make(largest, *FirstGpu().device);   // extents no run exceeds
-//   if (!op.ok()) ...                                                   // every kernel says why not
-//   cudaMalloc(&memory.state, op->state_bytes()); cudaMalloc(&memory.workspace, ...);
-//   op->Prepare(parameters, memory);                                    // once: packs the weights
-//   op->Run(args, memory);                                              // T <= that of `largest`
+//   auto op = Op<MhcBoundaryArgs>::Make(largest, *FirstGpu().device);  // its T is the most
+//   if (!op.ok()) ...                                                  // every kernel says why not
+//   memory.state = ...; memory.workspace = ...;                        // as many bytes as it says
+//   op->Prepare(parameters, memory);                                   // once: packs the weights
+//   op->Run(args, memory);
 #pragma once
 
 #include <cstddef>

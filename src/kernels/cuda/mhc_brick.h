@@ -60,8 +60,8 @@ __device__ inline void Mix(const uint4& x, const uint4 (&streams)[hc], const flo
 }
 
 // fn X' of one chunk: a chain of 2 hc products per tile of fn. fragment(i) is what this lane has of
-// the i-th 512 bytes of the packed chunk. acc[m] holds rows 8 m + l / 4 of tokens 2 (l % 4) and + 1:
-// hi in 0 and 1, lo in 2 and 3.
+// the i-th 512 bytes of the packed chunk. acc[m] holds rows 8 m + l / 4 of tokens 2 (l % 4) and
+// 2 (l % 4) + 1: hi in 0 and 1, lo in 2 and 3.
 template <int hc, int kTiles, class Fragment>
 __device__ inline void Project(Fragment fragment, const uint4 (&mixed)[hc],
                                float (&acc)[kTiles][4]) {

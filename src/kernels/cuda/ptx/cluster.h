@@ -29,8 +29,8 @@ __device__ inline void ClusterSync() {
                    : "memory");
 }
 
-// The same without ordering of memory: for barriers that FenceBarrierInit() made visible, and to
-// stay until the others are done.
+// The same without release of what was written: for barriers that FenceBarrierInit() made visible,
+// and to stay until the others are done.
 __device__ inline void ClusterSyncRelaxed() {
   asm volatile("barrier.cluster.arrive.relaxed.aligned;\n barrier.cluster.wait.aligned;" ::
                    : "memory");

@@ -26,7 +26,7 @@ __device__ inline void ArriveExpect(std::uint32_t barrier, std::uint32_t bytes) 
 
 // Waits until the phase of this parity is complete; sleeps up to 10 ms at a time, so that those who
 // wait take fewer slots from those who work. Sees what threads of the own block wrote, and what
-// arrived with counted bytes.
+// arrived with counted bytes, but not what their sender wrote to device memory.
 __device__ inline void WaitBarrierOfBlock(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(
       "{\n"

@@ -1,6 +1,6 @@
-// What the forms of the Hopper boundary share. All keep the weights of one slice in a block, sixteen
-// blocks together hold all of fn, and tiles of eight tokens stream past. They differ in how the
-// sixteen exchange the sums of a token, and in where X' waits for the verdict:
+// What the forms of the Hopper boundary share. All keep the weights of one slice in a block,
+// sixteen blocks together hold all of fn, and tiles of eight tokens stream past. They differ in how
+// the sixteen exchange the sums of a token, and in where X' waits for the verdict:
 //
 //   cluster  (few tokens)  through the shared memory of a cluster; X' stays in registers
 //   stream   (more)        through device memory, and X' comes back from L2: more blocks can work
@@ -13,6 +13,7 @@
 #include "kernels/cuda/ptx/async.h"
 #include "kernels/cuda/ptx/cluster.h"
 #include "kernels/cuda/ptx/mbarrier.h"
+#include "kernels/cuda/sm90/mhc_boundary_plan.h"
 
 namespace birkhoff::cuda::sm90 {
 
@@ -38,10 +39,9 @@ struct BoundaryArgs {
   int iterations = 0;
 };
 
-// Tokens that a cluster takes at most: a block remembers which of its own it could not finish on
-// the way, by a list (cluster) or a bit each (ring).
+// Tokens that a cluster of the cluster form takes at most: a block keeps a list of those it owns
+// and could not finish on the way. The ring form keeps a bit each: kMostRingTokens.
 constexpr std::int64_t kMostClusterTokens = 512;
-constexpr std::int64_t kMostRingTokens = 1 << 17;
 
 // Enqueue one boundary. The caller checked H: 4096, 5120 or 7168.
 void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream);

@@ -276,8 +276,10 @@ int Allow() {
     cudaFuncSetAttribute(Boundary<H>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     Launch launch = LaunchOf<H>(1, nullptr);
     int most = 0;
-    const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config());
-    return error == cudaSuccess ? most : 0;
+    if (cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config()) == cudaSuccess)
+      return most;
+    (void)cudaGetLastError();  // said by the 0
+    return 0;
   }();
   return clusters;
 }

@@ -10,9 +10,10 @@ namespace {
 constexpr int kBlocks = 16;  // of a team
 constexpr int kTile = 8;     // tokens
 
-// Tokens up to which a form is the fastest, from what the one before it has on. One H200, November
-// 2026, us at H = 4096 / 5120 / 7168: stream 10.5 / 11.5 / 13.4 at T = 128, 13.6 / 14.4 / 16.5 at
-// 160 and 22.8 at 320 (7168); ring 10.7 / 12.2 / 15.5, 11.5 / 13.3 / 16.8 and 23.0.
+// The most tokens that a form is the fastest for. One H200, November 2026, us at H = 4096 / 5120 /
+// 7168. Cluster and stream: 9.1 and 9.2 / 10.1 and 9.9 / 11.5 and 11.4 at T = 64, but stream takes
+// 0.5 more from 65 on. Stream and ring: 10.5 and 10.7 / 11.5 and 12.2 / 13.4 and 15.5 at 128, 13.6
+// and 11.5 / 14.4 and 13.3 / 16.5 and 16.8 at 160; at H = 7168 22.8 and 23.0 at 320.
 struct Most {
   std::int64_t cluster;
   std::int64_t stream;
@@ -29,7 +30,7 @@ BoundaryPlan PlanBoundary(std::int64_t hidden, std::int64_t tokens, const Bounda
   const Most most = MostFor(hidden);
   if (room.clusters > 0 && tokens <= most.cluster)
     return {BoundaryForm::kCluster, std::min<std::int64_t>(tiles, room.clusters)};
-  if (room.ring_clusters > 0 && tokens > most.stream)
+  if (tokens > most.stream && tokens <= kMostRingTokens * room.ring_clusters)
     return {BoundaryForm::kRing, std::min<std::int64_t>(tiles, room.ring_clusters)};
   return {BoundaryForm::kStream, std::min<std::int64_t>(tiles, room.multiprocessors / kBlocks)};
 }
@@ -54,8 +55,8 @@ std::string Describe(const BoundaryPlan& plan, std::int64_t hidden, std::int64_t
   }
   return fmt::format(
       "{}: beyond T = {} and up to T = {} at H = {}, or without room for a cluster, more blocks "
-      "than "
-      "clusters leave room for",
+      "work "
+      "than clusters leave room for",
       launch, most.cluster, most.stream, hidden);
 }
 

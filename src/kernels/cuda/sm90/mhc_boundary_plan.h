@@ -14,6 +14,9 @@ constexpr bool IsBuiltFor(std::int64_t hidden) {
 // Groups of sixteen blocks need a GPU much larger than the groups that may be incomplete on it.
 constexpr int kLeastMultiprocessors = 64;
 
+// Tokens that a cluster of the ring form takes at most.
+constexpr std::int64_t kMostRingTokens = 1 << 17;
+
 enum class BoundaryForm : std::uint8_t {
   kCluster,  // sixteen blocks exchange sums through their shared memory
   kStream,   // through device memory

@@ -28,6 +28,7 @@ constexpr int kFragments = 24;  // of fn, 16 bytes for each lane, of a chunk
 template <int H>
 struct Shape {
   static constexpr int kChunks = H / kChunk / kSlices;
+  // Which warps, registers and slots: docs/notes/mhc.md has what else was tried.
   static constexpr int kEach = H == 7168 ? 2 : 1;  // chunks of a brick
   static constexpr int kBricks = kChunks / kEach;
   static constexpr int kFolders = H == 5120 ? 2 : 1;
@@ -41,6 +42,7 @@ struct Shape {
   static constexpr int kRich = H == 5120 ? 12 : 8;
   static constexpr int kRichRegisters = H == 4096 ? 192 : H == 5120 ? 120 : 208;
   static constexpr int kOtherRegisters = H == 4096 ? 64 : H == 5120 ? 56 : 48;
+  static_assert(kRich % 4 == 0 && kRich >= kBricks);
   static_assert(kRich * kRichRegisters + (kWarps - kRich) * kOtherRegisters <=
                 65536 / kThreads / 8 * 8 * kWarps);
   static constexpr int kHeld = H == 4096 ? 24 : H == 5120 ? 8 : 28;  // fragments, of a brick
@@ -242,7 +244,7 @@ __device__ void Block<H>::Bricks() const {
   ptx::WaitBarrierOfBlock(Barrier(S::kFnTaken), 0);  // sums go where fn was
   const auto* kept = At<const uint4>(S::kFn + brick * S::kKept * 512) + lane;
   const int place = Place(brick * S::kEach);
-  ptx::WaitForPrevious();
+  ptx::WaitForPrevious();  // bricks touch no device memory, but what they release does
   ptx::ReleaseNext();
   Turn<S::kSlots> slot;
   Turn<S::kXSlots> x_slot;
@@ -433,7 +435,8 @@ __device__ void Block<H>::FoldTiles(int folder) const {
     if (folder == 0 && lane == 0)
       ptx::ArriveExpect(Barrier(S::kJudged + slot.at), kTile * kVerdictFloats * 4);
     const float* partial = At<float>(S::kPartial) + from.at * S::kChunks * kTile * kSums;
-    // Free since the verdict on the tile that had it before, without which this one had no slot.
+    // Free since the verdict on the tile that had it before: without it, and those before it, which
+    // collapsers take in order, this tile had no slot.
     static_assert(2 * S::kInboxes >= S::kSlots);
     const std::uint32_t inbox = base + S::kInbox + (box.at / 2 * kSlices + rank) * kSums * 4;
 #pragma unroll
@@ -502,14 +505,15 @@ __device__ void Block<H>::FinishLate() const {
   if (a.norm_weight == nullptr) return;
   const Team<SyncBlock> team = {static_cast<int>(threadIdx.x), S::kThreads, {}};
   const int own_count = (count - rank % 2 + 1) / 2;
-  for (int k = 0; k < own_count; ++k) {
-    const std::int64_t token = Own(k);
-    if (token >= a.tokens || (At<unsigned>(S::kLate)[k / 32] >> k % 32 & 1) == 0) continue;
-    const float4 p = __ldcg(reinterpret_cast<const float4*>(a.pre_out) + token);
-    const float pre[kHc] = {p.x, p.y, p.z, p.w};
-    const std::uint16_t* streams = a.streams_out + token * kHc * H;
-    const float scale = DirectNorm<kHc>(team, streams, pre, a.constants, At<float>(S::kStreams));
-    CollapseRow<kHc>(team, streams, H, pre, scale, a.norm_weight, H, a.h + token * H);
+  for (int k = 0; k < own_count; k += 32) {
+    for (unsigned late = At<unsigned>(S::kLate)[k / 32]; late != 0; late &= late - 1) {
+      const std::int64_t token = Own(k + __ffs(static_cast<int>(late)) - 1);
+      const float4 p = __ldcg(reinterpret_cast<const float4*>(a.pre_out) + token);
+      const float pre[kHc] = {p.x, p.y, p.z, p.w};
+      const std::uint16_t* streams = a.streams_out + token * kHc * H;
+      const float scale = DirectNorm<kHc>(team, streams, pre, a.constants, At<float>(S::kStreams));
+      CollapseRow<kHc>(team, streams, H, pre, scale, a.norm_weight, H, a.h + token * H);
+    }
   }
 }
 
@@ -519,12 +523,13 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
   using S = Shape<H>;
   // A block anew for each role: what all had in common would stay in registers throughout.
   Block<H>{a}.Start();
-  if (threadIdx.x < S::kBricks * 32) {
+  if (threadIdx.x < S::kRich * 32) {
     ptx::TakeRegisters<S::kRichRegisters>();
-    Block<H>{a}.Bricks();
-  } else if (threadIdx.x < S::kRich * 32) {
-    ptx::TakeRegisters<S::kRichRegisters>();
-    Block<H>{a}.template Serve<0, S::kRich - S::kBricks>();
+    if (threadIdx.x < S::kBricks * 32) {
+      Block<H>{a}.Bricks();
+    } else {
+      Block<H>{a}.template Serve<0, S::kRich - S::kBricks>();
+    }
   } else {
     ptx::LeaveRegisters<S::kOtherRegisters>();
     Block<H>{a}.template Serve<S::kRich - S::kBricks, S::kServices>();
@@ -550,8 +555,10 @@ int Allow() {
     cudaFuncSetAttribute(Boundary<H>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     Launch launch = LaunchOf<H>(1, nullptr);
     int most = 0;
-    const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config());
-    return error == cudaSuccess ? most : 0;
+    if (cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config()) == cudaSuccess)
+      return most;
+    (void)cudaGetLastError();  // said by the 0
+    return 0;
   }();
   return clusters;
 }

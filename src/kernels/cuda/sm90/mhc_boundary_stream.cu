@@ -1,5 +1,5 @@
-// The boundary by groups of sixteen blocks that exchange sums through device memory, for many
-// tokens.
+// The boundary by groups of sixteen blocks that exchange sums through device memory, between the
+// few tokens of one tile a cluster and the many of the ring.
 //
 // Progress: a block waits for blocks of its own group alone. Blocks become resident in the order of
 // their numbers (what decoupled look-back relies on too; a cooperative launch, which would promise
