@@ -34,11 +34,19 @@ struct Verdict {
 
 struct VerdictConstants {
   std::int64_t hidden = 0;
+  float of_streams = 0;  // 1 / (hc H)
+  float of_row = 0;      // 1 / H
   float rms_eps = 0;
   float pre_eps = 0;
   float post_mult = 0;
   float norm_eps = 0;
   bool strict = false;  // the norm is that of bf16(v)
+
+  VerdictConstants() = default;
+  explicit VerdictConstants(std::int64_t hc, std::int64_t hidden_)
+      : hidden(hidden_),
+        of_streams(1.0f / static_cast<float>(hc * hidden_)),
+        of_row(1.0f / static_cast<float>(hidden_)) {}
 };
 
 // One warp. load(slice, value) gives the sums of a slice in the order of kPitch; `sums` is room for
@@ -49,10 +57,16 @@ __device__ inline Verdict<hc, kRows> Judge(const VerdictConstants& c,
                                            float* sums) {
   constexpr int kValues = kRows + kGrams<hc>;
   const int lane = static_cast<int>(threadIdx.x) % 32;
+  constexpr int kByLanes = kValues % 32 == 2 ? kValues - 2 : kValues;  // the last two, if alone
 #pragma unroll
-  for (int r = 0; r < (kValues + 31) / 32; ++r) {
+  for (int r = 0; r < (kByLanes + 31) / 32; ++r) {
     const int v = lane + 32 * r;
-    if (v < kValues) sums[v] = OverSlices([&](int slice) { return load(slice, v); });
+    if (v < kByLanes) sums[v] = OverSlices([&](int slice) { return load(slice, v); });
+  }
+  if constexpr (kByLanes < kValues) {
+    const int v = kByLanes + lane / kSlices;
+    const float sum = OverSlicesByLanes(load(lane % kSlices, v));
+    if (lane % kSlices == 0) sums[v] = sum;
   }
   __syncwarp();
   float g[kGrams<hc>];
@@ -61,7 +75,7 @@ __device__ inline Verdict<hc, kRows> Judge(const VerdictConstants& c,
   float square[hc];
 #pragma unroll
   for (int j = 0; j < hc; ++j) square[j] = g[hc == 4 ? j * (9 - j) / 2 : j];  // 0, 4, 7, 9
-  const float rs = InverseRms<hc>(square, c.hidden, c.rms_eps);
+  const float rs = InverseRms<hc>(square, c.of_streams, c.rms_eps);
   Verdict<hc, kRows> v;
 #pragma unroll
   for (int r = 0; r < Affine<hc, kRows>::kRounds; ++r)
@@ -76,7 +90,7 @@ __device__ inline Verdict<hc, kRows> Judge(const VerdictConstants& c,
   if constexpr (hc == 4) {
     float q;
     v.direct = !SquareOfSum(v.pre, g, q) || c.strict;
-    v.norm = NormScale(q, c.hidden, c.norm_eps);
+    v.norm = NormScale(q, c.of_row, c.norm_eps);
   }
   return v;
 }
@@ -166,7 +180,7 @@ __device__ inline float DirectNorm(const Team<Sync>& team, const std::uint16_t* 
 #pragma unroll
     for (int step = 1; step < kSlices; step *= 2)
       fold = __fadd_rn(fold, __shfl_xor_sync(0xffffffffu, fold, step));
-    if (team.rank == 0) sums[chunks] = NormScale(fold, c.hidden, c.norm_eps);
+    if (team.rank == 0) sums[chunks] = NormScale(fold, c.of_row, c.norm_eps);
   }
   team.sync();
   return sums[chunks];

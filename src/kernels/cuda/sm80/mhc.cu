@@ -210,12 +210,15 @@ ProjectArgs MixOf(const Args& a, const Exec& exec) {
 }
 
 // A site's part of the second kernel.
-FinishArgs FinishSite(const MhcSite& site, std::int64_t hidden, const ProjectArgs& project) {
+FinishArgs FinishSite(const MhcSite& site, std::int64_t hc, const ProjectArgs& project) {
   FinishArgs f;
   f.partial = project.partial;
   f.base = site.base;
   f.scale = site.scale;
-  f.constants = {hidden, site.rms_eps, site.pre_eps, site.post_mult, 0, false};
+  f.constants = VerdictConstants(hc, project.hidden);
+  f.constants.rms_eps = site.rms_eps;
+  f.constants.pre_eps = site.pre_eps;
+  f.constants.post_mult = site.post_mult;
   f.sinkhorn_eps = site.sinkhorn_eps;
   f.iterations = site.iterations;
   return f;
@@ -227,7 +230,7 @@ cudaStream_t StreamOf(const Exec& exec) { return static_cast<cudaStream_t>(exec.
 void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exec) {
   if (a.tokens == 0) return;
   const ProjectArgs project = MixOf(a, exec);
-  FinishArgs finish = FinishSite(a.site, a.hidden, project);
+  FinishArgs finish = FinishSite(a.site, a.hc, project);
   finish.streams = {a.streams_out, a.hc * a.hidden, a.hidden};
   finish.norm_weight = a.norm_weight;
   finish.pre_before = pre_before;
@@ -245,7 +248,7 @@ void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exe
 void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
   if (a.tokens == 0) return;
   const ProjectArgs project = ProjectOf(a, exec);
-  FinishArgs finish = FinishSite(a.site, a.hidden, project);
+  FinishArgs finish = FinishSite(a.site, a.hc, project);
   finish.pre_out = a.pre;
   finish.post_out = a.post;
   finish.comb_out = a.comb;
@@ -268,7 +271,10 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
   finish.scale = a.scale;
   finish.norm_weight = a.norm_weight;
   finish.h = static_cast<std::uint16_t*>(a.out);
-  finish.constants = {a.hidden, a.rms_eps, a.eps, 0, a.norm_eps, false};
+  finish.constants = VerdictConstants(a.hc, a.hidden);
+  finish.constants.rms_eps = a.rms_eps;
+  finish.constants.pre_eps = a.eps;
+  finish.constants.norm_eps = a.norm_eps;
   WithStreams(a.hc, [&]<int hc>() { Run<hc, hc>(project, finish, StreamOf(exec)); });
 }
 
@@ -281,7 +287,9 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
   finish.base = a.base;
   finish.scale = a.scale;
   finish.h = static_cast<std::uint16_t*>(a.out);
-  finish.constants = {a.hidden, a.rms_eps, a.eps, 0, 0, false};
+  finish.constants = VerdictConstants(a.hc, a.hidden);
+  finish.constants.rms_eps = a.rms_eps;
+  finish.constants.pre_eps = a.eps;
   WithStreams(a.hc, [&]<int hc>() { Run<hc, hc>(project, finish, StreamOf(exec)); });
 }
 

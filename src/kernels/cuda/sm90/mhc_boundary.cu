@@ -42,7 +42,12 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   b.partial = static_cast<float*>(exec.scratch);
   b.arrived = reinterpret_cast<unsigned*>(static_cast<char*>(exec.state) + PackedFn(a));
   b.tokens = a.tokens;
-  b.constants = {a.hidden, a.site.rms_eps, a.site.pre_eps, a.site.post_mult, a.norm_eps, a.strict};
+  b.constants = VerdictConstants(kHc, a.hidden);
+  b.constants.rms_eps = a.site.rms_eps;
+  b.constants.pre_eps = a.site.pre_eps;
+  b.constants.post_mult = a.site.post_mult;
+  b.constants.norm_eps = a.norm_eps;
+  b.constants.strict = a.strict;
   b.sinkhorn_eps = a.site.sinkhorn_eps;
   b.iterations = a.site.iterations;
   const auto stream = static_cast<cudaStream_t>(exec.stream);
