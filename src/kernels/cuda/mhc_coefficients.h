@@ -51,7 +51,7 @@ __device__ inline float OverSlices(Load load) {
   return s[0];
 }
 
-// The same for two values at once: lane l has slice l % 16 of value l / 16, and gets that value's sum.
+// The same for two values at once: lane l has slice l % 16 of value l / 16, and gets its sum.
 __device__ inline float OverSlicesByLanes(float s) {
 #pragma unroll
   for (int step = 1; step < kSlices; step *= 2)
@@ -96,8 +96,8 @@ __device__ inline float NormScale(float square, float of_row, float eps) {
   return __frsqrt_rn(__fmaf_rn(square, of_row, eps));
 }
 
-// comb of one token, aligned to 16 bytes, from its logits, in scaling-vector form: M stays, u and v scale its rows and
-// columns; d and e are what they divide by.
+// comb of one token, aligned to 16 bytes, from its logits, in scaling-vector form: M stays, u and v
+// scale its rows and columns; d and e are what they divide by.
 template <int hc>
 __device__ inline void Sinkhorn(const float* logits, float eps, int iterations, float* comb) {
   float m[hc * hc], u[hc], v[hc], d[hc], e[hc];
