@@ -209,6 +209,7 @@ void AddBenchOps(CLI::App& bench, Action& chosen) {
   flags.Subject("--op", f->bench.op, "PATTERN", "ops to time, with * and ?")->capture_default_str();
   flags.Subject("--kernel", f->bench.kernel, "PATTERN", "kernels to time")->capture_default_str();
   flags.Subject("--case", f->bench.case_name, "PATTERN", "cases to time")->capture_default_str();
+  flags.SubjectSwitch("--dense", f->bench.dense, "every T from 1 to 256 too, for kernels on a GPU");
   flags.Value("--seconds", f->bench.seconds, "SECONDS", "for each case and kernel")
       ->check(CLI::Range(0.001, 3600.0));
   AddThreadsFlag(flags, f->bench.threads);

@@ -47,6 +47,7 @@ Status BenchOps(const BenchOpsOptions& options,
   for (const std::unique_ptr<Suite>& suite : AllSuites()) {
     if (!Matches(suite->op(), options.op)) continue;
     for (int c = 0; c < suite->bench_cases(); ++c) {
+      if (suite->is_dense(c) && !options.dense) continue;
       if (!suite->is_bench(c) || !Matches(suite->case_name(c), options.case_name)) continue;
       for (int k = 0; k < suite->kernels(); ++k) {
         if (!Matches(suite->kernel_name(k), options.kernel)) continue;

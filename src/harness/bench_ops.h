@@ -21,6 +21,7 @@ struct BenchOpsOptions {
   Device device = {};
   int threads = 0;
   double seconds = 0.2;  // for each kernel and case
+  bool dense = false;    // every extent of a range too, where a suite has such cases
 };
 
 struct OpTiming {

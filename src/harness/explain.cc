@@ -95,9 +95,9 @@ Result<std::vector<Choice>> ExplainOp(const std::string& op, const std::string& 
   std::vector<std::string_view> names;
   const bool gpu = device.kind == DeviceKind::kGpu;
   for (int c = 0; c < (gpu ? suite->bench_cases() : suite->cases()); ++c) {
-    names.push_back(suite->case_name(c));
-    const bool wanted =
-        case_name.empty() ? suite->is_bench(c) : Matches(suite->case_name(c), case_name);
+    if (!suite->is_dense(c)) names.push_back(suite->case_name(c));
+    const bool wanted = case_name.empty() ? suite->is_bench(c) && !suite->is_dense(c)
+                                          : Matches(suite->case_name(c), case_name);
     if (!wanted) continue;
     Choice choice = Decide(*suite, c, device);
     const auto same = std::find_if(choices.begin(), choices.end(), [&](const Choice& other) {

@@ -101,6 +101,7 @@ struct Case {
   std::vector<std::pair<std::string, std::int64_t>> dims = {};
   // Arguments without data, for questions about them; null: those of make().
   std::function<Args()> extents = {};
+  bool dense = false;  // a benchmark of those who look for cliffs, BenchOpsOptions::dense
 };
 
 // Benchmarks of GPU rows, with cases that would take a CPU too long.
@@ -138,6 +139,7 @@ class Suite {
   virtual int bench_cases() const = 0;
   virtual const std::string& case_name(int c) const = 0;
   virtual bool is_bench(int c) const = 0;
+  virtual bool is_dense(int c) const = 0;
   virtual bool is_chained() const = 0;  // its GPU benchmarks, see GpuBench::link
   virtual const std::vector<std::pair<std::string, std::int64_t>>& dims(int c) const = 0;
   virtual int kernels() const = 0;

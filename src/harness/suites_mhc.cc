@@ -70,8 +70,10 @@ std::string_view Name(Layout layout) {
   return layout == Layout::kPacked ? "" : layout == Layout::kPadded ? " padded" : " one stream";
 }
 
-// Benchmarks on a GPU, at the widths of the released models.
+// Benchmarks on a GPU, at the widths of the released models. Up to kDenseTokens all are there for
+// those who look for cliffs.
 constexpr std::int64_t kBenchWidths[] = {4096, 5120, 7168};
+constexpr std::int64_t kDenseTokens = 256;
 constexpr std::int64_t kBenchTokens[] = {1,   2,   4,   8,   16,  17,   32,   33,   64,   65,   96,
                                          128, 192, 256, 320, 512, 1024, 2048, 4096, 8192, 16384};
 
@@ -107,8 +109,16 @@ std::unique_ptr<Suite> MhcSuite(std::string_view op, std::span<const Kernel<Args
   for (const MhcShape& s : kShapes) cases.push_back(to_case(s));
   GpuBench<Args> bench = {.link = link};
   for (const std::int64_t hidden : kBenchWidths) {
-    for (const std::int64_t tokens : kBenchTokens)
+    const auto add = [&](std::int64_t tokens, bool dense) {
       bench.cases.push_back(to_case({tokens, 4, hidden, kBF16, 20, true}));
+      bench.cases.back().dense = dense;
+    };
+    std::int64_t next = 1;
+    for (const std::int64_t tokens : kBenchTokens) {
+      for (; next < tokens && next <= kDenseTokens; ++next) add(next, true);
+      add(tokens, false);
+      next = tokens + 1;
+    }
   }
   return MakeSuite(op, table, std::move(cases), std::move(bench));
 }

@@ -46,6 +46,7 @@ class TypedSuite final : public Suite {
   }
   const std::string& case_name(int c) const override { return At(c).name; }
   bool is_bench(int c) const override { return c >= cases() || At(c).bench; }
+  bool is_dense(int c) const override { return At(c).dense; }
   bool is_chained() const override { return gpu_bench_.link != nullptr; }
   const std::vector<std::pair<std::string, std::int64_t>>& dims(int c) const override {
     return At(c).dims;

@@ -1,6 +1,8 @@
 // GPU rows: what they are held to is in all_ops_test.cc; here, that they are not quietly left out.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "harness/suite.h"
 
 namespace birkhoff::harness {
@@ -43,6 +45,21 @@ TEST(Gpu, PortableRowsTakeEveryCase) {
       EXPECT_EQ(suite.Refuses(c, k, HostDevice()).why(), "");
     }
   });
+}
+
+// Every T up to 256, at each width, once: dense or not.
+TEST(Gpu, DenseBenchmarksHaveNoGaps) {
+  for (const auto& suite : AllSuites()) {
+    if (suite->op() != "mhc_boundary") continue;
+    std::map<std::int64_t, int> cases;
+    for (int c = suite->cases(); c < suite->bench_cases(); ++c) {
+      const std::int64_t tokens = suite->dims(c)[1].second;
+      if (tokens <= 256) ++cases[tokens];
+      EXPECT_TRUE(tokens <= 256 || !suite->is_dense(c)) << tokens;
+    }
+    EXPECT_EQ(cases.size(), 256U);
+    for (const auto& [tokens, count] : cases) EXPECT_EQ(count, 3) << tokens;
+  }
 }
 
 TEST(Gpu, CpuRowsLeaveItsMemoryAlone) {
