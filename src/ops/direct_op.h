@@ -2,8 +2,9 @@
 //
 //   kName       "mhc_post"
 //   Table()     its kernels
+//   Tokens()    its T, to read and to set
 //   Check()     what of the extents and flags no kernel could take
-//   Same()      whether what was chosen for one serves the other, T aside
+//   Same()      whether what was chosen for `largest` serves another
 //   Regions()   its pointers, T > 0
 #pragma once
 
@@ -27,16 +28,20 @@ template <class Args>
 struct Direct;
 
 // What Op::Prepare() wants there: the parameters.
-inline std::vector<Region> Parameters(std::vector<Region> regions) {
-  std::erase_if(regions, [](const Region& r) { return r.role != Role::kParameter; });
-  return regions;
+inline RegionSet Parameters(const RegionSet& regions) {
+  RegionSet parameters;
+  for (const Region& r : regions.all()) {
+    if (r.role == Role::kParameter) parameters.Add(r);
+  }
+  return parameters;
 }
 
 inline Status CheckMemory(std::string_view op, std::string_view what, const void* p,
                           std::size_t bytes, std::int64_t align) {
   if (bytes == 0) return Status::Ok();
-  return CheckRegions(
-      op, {{.name = what, .data = p, .bytes = static_cast<std::int64_t>(bytes), .align = align}});
+  const Region region = {
+      .name = what, .data = p, .bytes = static_cast<std::int64_t>(bytes), .align = align};
+  return CheckRegions(op, {&region, 1});
 }
 
 }  // namespace ops
@@ -117,11 +122,11 @@ Status Op<Args>::Prepare(const Args& args, const OpMemory& memory) const {
   using D = ops::Direct<Args>;
   if (impl_->row->prepare == nullptr) return Status::Ok();
   BK_RETURN_IF_ERROR(D::Same(args, impl_->largest));
-  BK_RETURN_IF_ERROR(ops::CheckRegions(D::kName, ops::Parameters(D::Regions(args))));
+  BK_RETURN_IF_ERROR(ops::CheckRegions(D::kName, ops::Parameters(D::Regions(args)).all()));
   BK_RETURN_IF_ERROR(ops::CheckMemory(D::kName, "state", memory.state, impl_->state, 256));
   // State has places for as many tokens as the largest run.
-  Args all = impl_->largest;
-  D::TakeParameters(args, all);
+  Args all = args;
+  D::Tokens(all) = D::Tokens(impl_->largest);
   impl_->row->prepare(all, impl_->ExecOn(memory));
   return impl_->on_gpu() ? GpuLaunched() : Status::Ok();
 }
@@ -131,7 +136,7 @@ Status Op<Args>::Run(const Args& args, const OpMemory& memory) const {
   using D = ops::Direct<Args>;
   BK_RETURN_IF_ERROR(D::Same(args, impl_->largest));
   if (D::Tokens(args) == 0) return Status::Ok();
-  BK_RETURN_IF_ERROR(ops::CheckRegions(D::kName, D::Regions(args)));
+  BK_RETURN_IF_ERROR(ops::CheckRegions(D::kName, D::Regions(args).all()));
   BK_RETURN_IF_ERROR(ops::CheckMemory(D::kName, "state", memory.state, impl_->state, 256));
   BK_RETURN_IF_ERROR(
       ops::CheckMemory(D::kName, "workspace", memory.workspace, impl_->workspace, 64));

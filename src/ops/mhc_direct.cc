@@ -47,7 +47,11 @@ Status CheckSame(std::string_view op, const Args& a, const Args& largest) {
   if (a.hidden != largest.hidden) return differs("H", largest.hidden, a.hidden);
   if (a.tokens > largest.tokens) return differs("T", largest.tokens, a.tokens);
   if (!(a.layout == largest.layout))
-    return Status::InvalidArgument(fmt::format("{}: was made for another layout", op));
+    return Status::InvalidArgument(
+        fmt::format("{}: was made for steps of {}, {} and {} of x, tokens and streams, got {}, {} "
+                    "and {}",
+                    op, largest.layout.x, largest.layout.token, largest.layout.stream, a.layout.x,
+                    a.layout.token, a.layout.stream));
   return Status::Ok();
 }
 
@@ -59,7 +63,7 @@ class RegionList {
 
   void Floats(std::string_view name, const float* p, std::int64_t count, Role role,
               std::int64_t align = kF32) {
-    list_.push_back({.name = name, .data = p, .bytes = count * kF32, .role = role, .align = align});
+    set_.Add({.name = name, .data = p, .bytes = count * kF32, .role = role, .align = align});
   }
   // [T, columns], of which four are read at once.
   void Coefficients(std::string_view name, const float* p, std::int64_t columns, Role role) {
@@ -85,43 +89,32 @@ class RegionList {
   void Site() { Projection(a_.site.fn, a_.site.base, a_.site.scale, a_.hc * (a_.hc + 2), 3); }
   void Norm(bool optional) {
     Floats("norm_weight", a_.norm_weight, a_.hidden, Role::kParameter, 16);
-    list_.back().optional = optional;
+    set_.back().optional = optional;
   }
   void StreamsOut(std::string_view name, void* p) {
     Out(name, p, a_.hc * a_.hidden);
-    if (a_.layout.token == 0) list_.back().may_be = "streams";
+    if (a_.layout.token == 0) set_.back().may_be = "streams";
   }
   void Out(std::string_view name, void* p, std::int64_t row) {
     Rows(name, p, a_.tokens * row);
-    list_.back().role = Role::kOutput;
+    set_.back().role = Role::kOutput;
   }
-  std::vector<Region> Take() { return std::move(list_); }
+  const RegionSet& set() const { return set_; }
 
  private:
   // Rows of eight columns and more are read by 16 bytes.
   void Rows(std::string_view name, const void* p, std::int64_t count) {
     const std::int64_t size = Size(a_.type);
-    list_.push_back(
+    set_.Add(
         {.name = name, .data = p, .bytes = count * size, .align = a_.hidden % 8 == 0 ? 16 : size});
   }
 
   const Args& a_;
-  std::vector<Region> list_ = {};
+  RegionSet set_ = {};
 };
 
 template <class Args>
-void TakeSite(const Args& from, Args& to) {
-  to.site = from.site;
-}
-template <class Args>
-void TakeHead(const Args& from, Args& to) {
-  to.fn = from.fn;
-  to.base = from.base;
-  to.scale = from.scale;
-}
-
-template <class Args>
-std::vector<Region> BoundaryRegions(const Args& a) {
+RegionSet BoundaryRegions(const Args& a) {
   RegionList<Args> list(a);
   list.Mix();
   list.Site();
@@ -131,13 +124,14 @@ std::vector<Region> BoundaryRegions(const Args& a) {
   list.Coefficients("post_out", a.post_out, a.hc, Role::kOutput);
   list.Coefficients("comb_out", a.comb_out, a.hc * a.hc, Role::kOutput);
   list.Out("h", a.h, a.hidden);
-  return list.Take();
+  return list.set();
 }
 
 // What the structs that hold their extents themselves have in common.
 template <class Args>
 struct Plain {
   static std::int64_t Tokens(const Args& a) { return a.tokens; }
+  static std::int64_t& Tokens(Args& a) { return a.tokens; }
   static Status Check(const Args& a) { return CheckExtents(Direct<Args>::kName, a); }
   static Status Same(const Args& a, const Args& largest) {
     return CheckSame(Direct<Args>::kName, a, largest);
@@ -150,12 +144,11 @@ template <>
 struct Direct<MhcPostArgs> : Plain<MhcPostArgs> {
   static constexpr std::string_view kName = "mhc_post";
   static auto Table() { return MhcPostKernels(); }
-  static void TakeParameters(const MhcPostArgs&, MhcPostArgs&) {}
-  static std::vector<Region> Regions(const MhcPostArgs& a) {
+  static RegionSet Regions(const MhcPostArgs& a) {
     RegionList<MhcPostArgs> list(a);
     list.Mix();
     list.StreamsOut("out", a.out);
-    return list.Take();
+    return list.set();
   }
 };
 
@@ -163,15 +156,14 @@ template <>
 struct Direct<MhcCoeffsArgs> : Plain<MhcCoeffsArgs> {
   static constexpr std::string_view kName = "mhc_coeffs";
   static auto Table() { return MhcCoeffsKernels(); }
-  static void TakeParameters(const MhcCoeffsArgs& from, MhcCoeffsArgs& to) { TakeSite(from, to); }
-  static std::vector<Region> Regions(const MhcCoeffsArgs& a) {
+  static RegionSet Regions(const MhcCoeffsArgs& a) {
     RegionList<MhcCoeffsArgs> list(a);
     list.Streams();
     list.Site();
     list.Coefficients("pre", a.pre, a.hc, Role::kOutput);
     list.Coefficients("post", a.post, a.hc, Role::kOutput);
     list.Coefficients("comb", a.comb, a.hc * a.hc, Role::kOutput);
-    return list.Take();
+    return list.set();
   }
 };
 
@@ -179,13 +171,12 @@ template <>
 struct Direct<MhcCollapseArgs> : Plain<MhcCollapseArgs> {
   static constexpr std::string_view kName = "mhc_collapse";
   static auto Table() { return MhcCollapseKernels(); }
-  static void TakeParameters(const MhcCollapseArgs&, MhcCollapseArgs&) {}
-  static std::vector<Region> Regions(const MhcCollapseArgs& a) {
+  static RegionSet Regions(const MhcCollapseArgs& a) {
     RegionList<MhcCollapseArgs> list(a);
     list.Streams();
     list.Coefficients("pre", a.pre, a.hc, Role::kInput);
     list.Out("out", a.out, a.hidden);
-    return list.Take();
+    return list.set();
   }
 };
 
@@ -193,13 +184,12 @@ template <>
 struct Direct<MhcHeadArgs> : Plain<MhcHeadArgs> {
   static constexpr std::string_view kName = "mhc_head";
   static auto Table() { return MhcHeadKernels(); }
-  static void TakeParameters(const MhcHeadArgs& from, MhcHeadArgs& to) { TakeHead(from, to); }
-  static std::vector<Region> Regions(const MhcHeadArgs& a) {
+  static RegionSet Regions(const MhcHeadArgs& a) {
     RegionList<MhcHeadArgs> list(a);
     list.Streams();
     list.Projection(a.fn, a.base, a.scale, a.hc, 1);
     list.Out("out", a.out, a.hidden);
-    return list.Take();
+    return list.set();
   }
 };
 
@@ -207,10 +197,7 @@ template <>
 struct Direct<MhcBoundaryArgs> : Plain<MhcBoundaryArgs> {
   static constexpr std::string_view kName = "mhc_boundary";
   static auto Table() { return MhcBoundaryKernels(); }
-  static void TakeParameters(const MhcBoundaryArgs& from, MhcBoundaryArgs& to) {
-    TakeSite(from, to);
-  }
-  static std::vector<Region> Regions(const MhcBoundaryArgs& a) { return BoundaryRegions(a); }
+  static RegionSet Regions(const MhcBoundaryArgs& a) { return BoundaryRegions(a); }
 };
 
 template <>
@@ -219,19 +206,19 @@ struct Direct<MhcBoundaryShiftedArgs> {
   static constexpr std::string_view kName = "mhc_boundary_shifted";
   static auto Table() { return MhcBoundaryShiftedKernels(); }
   static std::int64_t Tokens(const Args& a) { return a.boundary.tokens; }
+  static std::int64_t& Tokens(Args& a) { return a.boundary.tokens; }
   static Status Check(const Args& a) { return CheckExtents(kName, a.boundary); }
   static Status Same(const Args& a, const Args& largest) {
     return CheckSame(kName, a.boundary, largest.boundary);
   }
-  static void TakeParameters(const Args& from, Args& to) { TakeSite(from.boundary, to.boundary); }
-  static std::vector<Region> Regions(const Args& a) {
-    std::vector<Region> list = BoundaryRegions(a.boundary);
+  static RegionSet Regions(const Args& a) {
+    RegionSet set = BoundaryRegions(a.boundary);
     const std::int64_t hc = a.boundary.hc;
-    list.push_back({.name = "pre",
-                    .data = a.pre,
-                    .bytes = a.boundary.tokens * hc * kF32,
-                    .align = hc % 4 == 0 ? 16 : kF32});
-    return list;
+    set.Add({.name = "pre",
+             .data = a.pre,
+             .bytes = a.boundary.tokens * hc * kF32,
+             .align = hc % 4 == 0 ? 16 : kF32});
+    return set;
   }
 };
 
@@ -239,15 +226,14 @@ template <>
 struct Direct<MhcTailArgs> : Plain<MhcTailArgs> {
   static constexpr std::string_view kName = "mhc_tail";
   static auto Table() { return MhcTailKernels(); }
-  static void TakeParameters(const MhcTailArgs& from, MhcTailArgs& to) { TakeHead(from, to); }
-  static std::vector<Region> Regions(const MhcTailArgs& a) {
+  static RegionSet Regions(const MhcTailArgs& a) {
     RegionList<MhcTailArgs> list(a);
     list.Mix();
     list.Projection(a.fn, a.base, a.scale, a.hc, 1);
     list.Norm(false);
     list.StreamsOut("streams_out", a.streams_out);
     list.Out("out", a.out, a.hidden);
-    return list.Take();
+    return list.set();
   }
 };
 

@@ -20,7 +20,7 @@ std::string Range(const Region& o) {
 
 }  // namespace
 
-Status CheckRegions(std::string_view op, const std::vector<Region>& regions) {
+Status CheckRegions(std::string_view op, std::span<const Region> regions) {
   for (const Region& o : regions) {
     if (o.data == nullptr && !o.optional)
       return Status::InvalidArgument(

@@ -1,9 +1,12 @@
 // What the public form of an op checks about the pointers that a caller hands in.
 #pragma once
 
+#include <array>
+#include <cassert>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
-#include <vector>
 
 #include "birkhoff/status.h"
 
@@ -26,8 +29,23 @@ struct Region {
   std::string_view may_be = {};  // an output that may be this input, if both begin at one place
 };
 
+// The regions of one call, without allocation: runs make one each.
+class RegionSet {
+ public:
+  void Add(const Region& r) {
+    assert(size_ < regions_.size());
+    regions_[size_++] = r;
+  }
+  Region& back() { return regions_[size_ - 1]; }
+  std::span<const Region> all() const { return std::span(regions_).first(size_); }
+
+ private:
+  std::array<Region, 16> regions_ = {};
+  std::size_t size_ = 0;
+};
+
 // Every region that is not left out is there, aligned, and no output lies on another.
 // The messages begin with `op`.
-Status CheckRegions(std::string_view op, const std::vector<Region>& regions);
+Status CheckRegions(std::string_view op, std::span<const Region> regions);
 
 }  // namespace birkhoff::ops

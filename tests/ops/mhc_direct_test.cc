@@ -172,6 +172,9 @@ TEST(MhcDirect, SaysWhatIsWrongWithAnExtent) {
   a = good;
   a.hidden = 32;
   Refuses(good, a, "was made for H of 64, got 32");
+  a = good;
+  a.layout.x = 72;
+  Refuses(good, a, "was made for steps of 0, 0 and 0 of x, tokens and streams, got 72, 0 and 0");
   const auto make = [](const MhcBoundaryArgs& args) {
     return Op<MhcBoundaryArgs>::Make(args, HostDevice()).status();
   };

@@ -51,6 +51,40 @@ void AllowShared(void (*kernel)(Args), int bytes) {
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
+// A kernel whose blocks work in clusters of `size`.
+template <class Args>
+struct ClusterKernel {
+  void (*kernel)(Args);
+  unsigned size;
+  int threads;
+  int shared;  // bytes of a block
+
+  // Once for each kernel, before Enqueue(): more shared memory and larger clusters than it has by
+  // default. How many fit on the GPU at once; 0 where it has none.
+  int Allow() const {
+    AllowShared(kernel, shared);
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    Launch launch = Of(1, nullptr);
+    int most = 0;
+    if (cudaOccupancyMaxActiveClusters(&most, kernel, launch.config()) == cudaSuccess) return most;
+    (void)cudaGetLastError();  // said by the 0
+    return 0;
+  }
+
+  void Enqueue(std::int64_t clusters, const Args& args, cudaStream_t stream) const {
+    Launch launch = Of(clusters, stream);
+    launch.AfterPrevious();
+    launch.Enqueue(kernel, args);
+  }
+
+ private:
+  Launch Of(std::int64_t clusters, cudaStream_t stream) const {
+    Launch launch(size * static_cast<unsigned>(clusters), threads, shared, stream);
+    launch.Clusters(size);
+    return launch;
+  }
+};
+
 // Calls f.template operator()<H>() for a width that IsBuiltFor().
 template <class F>
 void WithHidden(std::int64_t hidden, F f) {

@@ -58,6 +58,7 @@ constexpr int kMixes = kHc * (kHc + 2);
 constexpr int kSums = kPitch<kHc, kMixes>;          // floats of a token and slice
 constexpr int kPieces = kSums / 4;                  // the same in 16 bytes
 constexpr int kCoefficients = kHc * (kHc + 1);      // post and comb of a token
+constexpr int kVerdictFloats = 8;                   // pre, norm, whether the row comes later
 constexpr int kChunkBytes = 2 * kHc * 3 * 32 * 16;  // of packed fn
 
 #ifdef __CUDACC__

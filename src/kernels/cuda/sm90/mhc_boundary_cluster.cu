@@ -11,7 +11,6 @@
 namespace birkhoff::cuda::sm90 {
 namespace {
 
-constexpr int kVerdictFloats = 8;                          // pre, norm, whether the row comes later
 constexpr int kMostLate = kMostClusterTokens / kTile / 2;  // tokens of a block, in one cluster
 
 // A token whose norm must be summed column by column, after all tiles.
@@ -261,26 +260,12 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
 }
 
 template <int H>
-Launch LaunchOf(std::int64_t clusters, cudaStream_t stream) {
-  Launch launch(static_cast<unsigned>(kSlices * clusters), Shape<H>::kThreads, Shape<H>::kShared,
-                stream);
-  launch.Clusters(kSlices);
-  return launch;
-}
+constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<H>, kSlices, Shape<H>::kThreads,
+                                                 Shape<H>::kShared};
 
-// Once per H: more shared memory and larger clusters than a kernel has by default.
 template <int H>
-int Allow() {
-  static const int clusters = [] {
-    AllowShared(Boundary<H>, Shape<H>::kShared);
-    cudaFuncSetAttribute(Boundary<H>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
-    Launch launch = LaunchOf<H>(1, nullptr);
-    int most = 0;
-    if (cudaOccupancyMaxActiveClusters(&most, Boundary<H>, launch.config()) == cudaSuccess)
-      return most;
-    (void)cudaGetLastError();  // said by the 0
-    return 0;
-  }();
+int Allowed() {
+  static const int clusters = kKernel<H>.Allow();
   return clusters;
 }
 
@@ -288,16 +273,14 @@ int Allow() {
 
 int MostClusters(std::int64_t hidden) {
   int clusters = 0;
-  WithHidden(hidden, [&]<int H>() { clusters = Allow<H>(); });
+  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H>(); });
   return clusters;
 }
 
 void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream) {
   WithHidden(a.constants.hidden, [&]<int H>() {
-    static_cast<void>(Allow<H>());
-    Launch launch = LaunchOf<H>(clusters, stream);
-    launch.AfterPrevious();
-    launch.Enqueue(Boundary<H>, a);
+    static_cast<void>(Allowed<H>());
+    kKernel<H>.Enqueue(clusters, a, stream);
   });
 }
 

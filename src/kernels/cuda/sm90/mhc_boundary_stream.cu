@@ -22,8 +22,7 @@ namespace birkhoff::cuda::sm90 {
 namespace {
 
 constexpr int kCoefficientSlots = 4;
-constexpr int kVerdicts = 4;       // between judges and collapsers
-constexpr int kVerdictFloats = 8;  // pre, norm, whether it must be summed
+constexpr int kVerdicts = 4;  // between judges and collapsers
 // Tiles that the folder may be ahead of the collapse; bricks are two more at most. Without a limit
 // X' leaves L2 before it is read again: 146 us in place of 137 at H = 4096, T = 4096 on an H200.
 constexpr int kMostLag = 4;
