@@ -25,6 +25,7 @@ std::byte* Aligned(std::byte* p) {
 }
 
 double Element(const Output& o, std::int64_t i) {
+  if (o.value) return o.value(i);
   switch (o.dtype) {
     case DType::kF32: return static_cast<const float*>(o.data)[i];
     case DType::kBF16: return static_cast<float>(static_cast<const bf16*>(o.data)[i]);

@@ -59,6 +59,8 @@ struct Output {
   std::int64_t elements = 0;
   // Largest |actual - expected| allowed for element i; null: must be equal.
   std::function<double(std::int64_t i, double expected)> bound = {};
+  // What element i stands for, where dtype does not say; its size is that of dtype.
+  std::function<double(std::int64_t i)> value = {};
 };
 
 template <class Args>
@@ -68,6 +70,8 @@ struct Problem {
   std::shared_ptr<Buffers> buffers = {};  // owns everything that args and outputs point to
   double bytes = 0;                       // that must move at least once: inputs, weights, outputs
   double flops = 0;                       // multiply-adds count two
+  // What must hold between outputs, beside their bounds; says what does not, or nothing.
+  std::function<std::string()> also = {};
 };
 
 // Makes a problem: a function of nothing, or of the bits class whose bounds the outputs shall have.
@@ -163,8 +167,9 @@ std::span<const std::unique_ptr<Suite>> AllSuites();
 // One per group of ops, in suites_<group>.cc.
 void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>&
                               to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
-void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);
-void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);  // rope, rope_table
+void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);       // coeffs, collapse, head, post
+void AddMhcFusedSuites(std::vector<std::unique_ptr<Suite>>& to);  // boundaries, tail
+void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);      // rope, rope_table
 void AddAttentionSuites(
     std::vector<std::unique_ptr<Suite>>& to);  // attention, compress, index_topk, kv_write
 void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);

@@ -80,6 +80,10 @@ class TypedSuite final : public Suite {
       result.ok = false;
       result.detail += "wrote outside its outputs";
     }
+    if (const std::string why = actual.also ? actual.also() : std::string(); !why.empty()) {
+      result.ok = false;
+      result.detail += why;
+    }
     return result;
   }
 

@@ -1,6 +1,7 @@
 // The mHC ops for callers without a graph: include/birkhoff/ops/mhc.h.
 #include "birkhoff/ops/mhc.h"
 #include "kernels/args/mhc.h"
+#include "kernels/args/fp8.h"
 #include "ops/direct_op.h"
 #include "ops/tables.h"
 
@@ -11,6 +12,25 @@ namespace {
 constexpr std::int64_t kF32 = 4;
 
 std::int64_t Size(DType type) { return static_cast<std::int64_t>(SizeOf(type)); }
+
+Status CheckFp8(std::string_view op, const MhcBoundaryArgs& a) {
+  const auto wrong = [&](std::string_view what, std::string_view wanted, auto got) {
+    return Status::InvalidArgument(
+        fmt::format("{}: fp8.{}, needs {}, got {}", op, what, wanted, got));
+  };
+  const Fp8Rows& to = a.fp8;
+  if (to.format.group == 0) return Status::Ok();
+  if (to.format.group != 32 && to.format.group != 128)
+    return wrong("format.group", "0, 32 or 128 columns", to.format.group);
+  if (a.type != DType::kBF16) return wrong("format", "bf16 streams", Name(a.type));
+  const std::int64_t groups = (a.hidden + to.format.group - 1) / to.format.group;
+  // No two scales at one place: of rows or of groups, one step passes over all of the others.
+  const bool by_row = to.scale_group >= 1 && to.scale_row >= groups * to.scale_group;
+  const bool by_group = to.scale_row >= 1 && to.scale_group >= a.tokens * to.scale_row;
+  if (by_row || by_group || (to.scale_row == 0 && to.scale_group == 0)) return Status::Ok();
+  return wrong("scale_row and scale_group", "both 0, or steps that keep scales apart",
+               fmt::format("{} and {}", to.scale_row, to.scale_group));
+}
 
 // The extents that all argument structs have, and the one that some have.
 template <class Args>
@@ -31,6 +51,7 @@ Status CheckExtents(std::string_view op, const Args& a) {
   if constexpr (requires { a.site.iterations; }) {
     if (a.site.iterations < 1) return wrong("site.iterations", "at least 1", a.site.iterations);
   }
+  if constexpr (requires { a.fp8; }) return CheckFp8(op, a);
   return Status::Ok();
 }
 
@@ -46,6 +67,13 @@ Status CheckSame(std::string_view op, const Args& a, const Args& largest) {
   if (a.hc != largest.hc) return differs("hc", largest.hc, a.hc);
   if (a.hidden != largest.hidden) return differs("H", largest.hidden, a.hidden);
   if (a.tokens > largest.tokens) return differs("T", largest.tokens, a.tokens);
+  if constexpr (requires { a.fp8; }) {
+    const Fp8Format& now = a.fp8.format;
+    const Fp8Format& then = largest.fp8.format;
+    if (now.group != then.group) return differs("fp8 groups", then.group, now.group);
+    if (now.scale != then.scale)
+      return differs("fp8 scales", static_cast<int>(then.scale), static_cast<int>(now.scale));
+  }
   if (!(a.layout == largest.layout))
     return Status::InvalidArgument(
         fmt::format("{}: was made for steps of {}, {} and {} of x, tokens and streams, got {}, {} "
@@ -99,6 +127,24 @@ class RegionList {
     Rows(name, p, a_.tokens * row);
     set_.back().role = Role::kOutput;
   }
+  // The rows just added, again in FP8 or only there.
+  void Fp8(const Fp8Rows& to) {
+    set_.back().optional = true;
+    set_.Add({.name = "fp8.data",
+              .data = to.data,
+              .bytes = a_.tokens * a_.hidden,
+              .role = Role::kOutput,
+              .align = a_.hidden % 8 == 0 ? 16 : 1});
+    const Fp8Rows steps = fp8::WithSteps(to, a_.hidden);
+    const std::int64_t groups = (a_.hidden + to.format.group - 1) / to.format.group;
+    const std::int64_t size = to.format.scale == Fp8Scale::kE8M0 ? 1 : kF32;
+    const std::int64_t last = (a_.tokens - 1) * steps.scale_row + (groups - 1) * steps.scale_group;
+    set_.Add({.name = "fp8.scale",
+              .data = to.scale,
+              .bytes = (last + 1) * size,
+              .role = Role::kOutput,
+              .align = size});
+  }
   const RegionSet& set() const { return set_; }
 
  private:
@@ -124,6 +170,7 @@ RegionSet BoundaryRegions(const Args& a) {
   list.Coefficients("post_out", a.post_out, a.hc, Role::kOutput);
   list.Coefficients("comb_out", a.comb_out, a.hc * a.hc, Role::kOutput);
   list.Out("h", a.h, a.hidden);
+  if (a.fp8.format.group != 0) list.Fp8(a.fp8);
   return list.set();
 }
 

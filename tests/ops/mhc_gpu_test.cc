@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -63,8 +64,9 @@ struct Rows {
 // A problem whose tokens can be run in any piece. `copies`: the same tokens so many times.
 class OnGpu {
  public:
-  explicit OnGpu(const MhcProblem& p, std::int64_t copies = 1)
-      : tokens_(p.tokens * copies),
+  explicit OnGpu(const MhcProblem& p, std::int64_t copies = 1, Fp8Format fp8 = {})
+      : fp8_(fp8),
+        tokens_(p.tokens * copies),
         hidden_(p.hidden),
         constants_(p.constants),
         x_(Upload(p.x.bytes(), copies)),
@@ -84,7 +86,10 @@ class OnGpu {
   float norm_eps = 1e-6f;
 
   // Bytes of everything a token's boundary writes.
-  std::int64_t RowBytes() const { return hidden_ * 2 * (kHc + 1) + 4 * kHc * (kHc + 2); }
+  std::int64_t RowBytes() const {
+    const auto columns = Columns();
+    return std::accumulate(columns.begin(), columns.end(), std::int64_t{0});
+  }
 
   MhcBoundaryArgs Args(std::int64_t begin, std::int64_t count) const {
     MhcBoundaryArgs a;
@@ -110,6 +115,8 @@ class OnGpu {
     a.comb_out = reinterpret_cast<float*>(next(4 * kHc * kHc));
     a.pre_out = reinterpret_cast<float*>(next(4 * kHc));
     a.post_out = reinterpret_cast<float*>(next(4 * kHc));
+    if (fp8_.group != 0)
+      a.fp8 = {.data = next(hidden_), .scale = next(hidden_ / 32), .format = fp8_};
     a.tokens = count;
     a.hc = kHc;
     a.hidden = hidden_;
@@ -172,11 +179,14 @@ class OnGpu {
   static std::vector<std::byte> Poison(std::int64_t bytes) {
     return std::vector<std::byte>(static_cast<std::size_t>(bytes), std::byte{0xff});
   }
-  // Bytes of a token in each output: streams, h, comb, pre, post.
-  std::array<std::int64_t, 5> Columns() const {
-    return {hidden_ * 2 * kHc, hidden_ * 2, 4 * kHc * kHc, 4 * kHc, 4 * kHc};
+  // Bytes of a token in each output: streams, h, comb, pre, post, FP8 and its scales. Those are as
+  // many, whether a byte for each 32 or a float for each 128.
+  std::array<std::int64_t, 7> Columns() const {
+    const std::int64_t of_fp8 = fp8_.group == 0 ? 0 : hidden_;
+    return {hidden_ * 2 * kHc, hidden_ * 2, 4 * kHc * kHc, 4 * kHc, 4 * kHc, of_fp8, of_fp8 / 32};
   }
 
+  Fp8Format fp8_ = {};
   std::int64_t tokens_ = 0;
   std::int64_t hidden_ = 0;
   MhcSite constants_ = {};
@@ -193,6 +203,8 @@ const Kernel<MhcBoundaryArgs>& Row(std::string_view name) {
 
 constexpr std::string_view kHopper = "cuda/sm90/mhc_boundary";
 constexpr std::string_view kTwin = "cuda/sm80/mhc_boundary";
+
+constexpr Fp8Format kFormats[] = {{}, {32, Fp8Scale::kE8M0}, {128, Fp8Scale::kF32}};
 
 Rows RunOn(OnGpu& gpu, std::string_view name, std::int64_t begin, std::int64_t count) {
   gpu.Forget(count);
@@ -228,18 +240,44 @@ TEST_P(MhcOnHopper, ARowIsTheSameInAnyBatch) {
 }
 
 TEST_P(MhcOnHopper, HasTheBitsOfItsTwin) {
-  for (const bool strict : {false, true}) {
-    OnGpu gpu(Problem(400));
-    gpu.strict = strict;
+  for (const Fp8Format fp8 : kFormats) {
+    for (const bool strict : {false, true}) {
+      OnGpu gpu(Problem(400), 1, fp8);
+      gpu.strict = strict;
+      gpu.Prepare(Row(kHopper));
+      const Rows hopper = RunOn(gpu, kHopper, 0, 400);
+      const Rows few = RunOn(gpu, kHopper, 0, 21);
+      const Rows more = RunOn(gpu, kHopper, 0, 101);
+      gpu.Prepare(Row(kTwin));
+      const Rows twin = RunOn(gpu, kTwin, 0, 400);
+      SCOPED_TRACE("strict " + std::to_string(strict) + ", FP8 " + std::to_string(fp8.group));
+      EXPECT_EQ(hopper.FirstOther(0, twin, 0), -1);
+      EXPECT_EQ(few.FirstOther(0, twin, 0), -1);
+      EXPECT_EQ(more.FirstOther(0, twin, 0), -1);
+    }
+  }
+}
+
+// FP8 alone has the bytes of FP8 beside bf16.
+TEST_P(MhcOnHopper, WritesFp8Alone) {
+  for (const Fp8Format fp8 : kFormats) {
+    if (fp8.group == 0) continue;
+    OnGpu gpu(Problem(400), 1, fp8);
     gpu.Prepare(Row(kHopper));
-    const Rows hopper = RunOn(gpu, kHopper, 0, 400);
-    const Rows few = RunOn(gpu, kHopper, 0, 21);
-    const Rows more = RunOn(gpu, kHopper, 0, 101);
-    gpu.Prepare(Row(kTwin));
-    const Rows twin = RunOn(gpu, kTwin, 0, 400);
-    EXPECT_EQ(hopper.FirstOther(0, twin, 0), -1) << "strict " << strict;
-    EXPECT_EQ(few.FirstOther(0, twin, 0), -1) << "strict " << strict;
-    EXPECT_EQ(more.FirstOther(0, twin, 0), -1) << "strict " << strict;
+    for (const std::int64_t tokens : {7, 60, 90, 400}) {
+      const Rows both = RunOn(gpu, kHopper, 0, tokens);
+      gpu.Forget(tokens);
+      MhcBoundaryArgs a = gpu.Args(0, tokens);
+      a.h = nullptr;
+      Row(kHopper).run(a, gpu.exec());
+      const Rows alone = gpu.Fetch(tokens);
+      const auto of_fp8 = static_cast<std::ptrdiff_t>(GetParam() + GetParam() / 32);
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        EXPECT_TRUE(
+            std::equal(both.At(t).end() - of_fp8, both.At(t).end(), alone.At(t).end() - of_fp8))
+            << "T=" << tokens << " row " << t << " FP8 " << fp8.group;
+      }
+    }
   }
 }
 
@@ -265,8 +303,13 @@ TEST_P(MhcOnHopper, TheOpGivesTheBitsOfItsKernel) {
 // However many clusters or groups share the work.
 TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
   using cuda::sm90::BoundaryForm;
-  for (const bool strict : {false, true}) {  // strict: no row is finished on the way
-    OnGpu gpu(Problem(600));                 // more of them a block than are balanced together
+  // Strict: no row is finished on the way, and more of them a block than are balanced together.
+  for (const auto& [strict, fp8] : {std::pair{false, kFormats[0]},
+                                    {true, kFormats[0]},
+                                    {false, kFormats[1]},
+                                    {false, kFormats[2]},
+                                    {true, kFormats[2]}}) {
+    OnGpu gpu(Problem(600), 1, fp8);
     gpu.strict = strict;
     gpu.Prepare(Row(kHopper));
     const Rows want = RunOn(gpu, kHopper, 0, 600);
@@ -280,7 +323,7 @@ TEST_P(MhcOnHopper, AnyLaunchGivesTheSameBits) {
                                     gpu.exec());
           EXPECT_EQ(gpu.Fetch(tokens).FirstOther(0, want, 0), -1)
               << "form " << static_cast<int>(form) << ", teams " << teams << ", T " << tokens
-              << ", strict " << strict;
+              << ", strict " << strict << ", FP8 " << fp8.group;
         }
       }
     }

@@ -22,6 +22,7 @@
 #include <cstdint>
 
 #include "birkhoff/dtype.h"
+#include "birkhoff/ops/fp8.h"
 #include "birkhoff/ops/op.h"
 
 namespace birkhoff {
@@ -127,7 +128,7 @@ struct MhcHeadArgs {
 //
 // Numerics h = bf16((bf16(v) rs) weight). Strict: rs is that of bf16(v), as in RmsNorm run after
 //          MhcCollapse. Otherwise the class decides: "mhc f32" does the same, "mhc bf16x2" takes v
-//          before its rounding (1e-4 apart in rs, now and then one ulp of h).
+//          before its rounding (1e-4 apart in rs, now and then one ulp of h). FP8 is of the bf16 h.
 struct MhcBoundaryArgs {
   const void* x = nullptr;             // [T, H] type, output of the last sublayer
   const void* streams = nullptr;       // [T, hc, H] type
@@ -141,7 +142,8 @@ struct MhcBoundaryArgs {
   float* pre_out = nullptr;     // [T, hc]
   float* post_out = nullptr;    // [T, hc]; not post
   float* comb_out = nullptr;    // [T, hc, hc]; not comb
-  void* h = nullptr;            // [T, H] type
+  void* h = nullptr;            // [T, H] type; with FP8 it may be null
+  Fp8Rows fp8 = {};             // h again, where format.group is not 0; of bf16 streams
   DType type = DType::kBF16;
   std::int64_t tokens = 0;
   std::int64_t hc = 0;

@@ -1,6 +1,7 @@
 // The arguments of the mHC ops and what kernels make of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "birkhoff/ops/mhc.h"
@@ -27,6 +28,14 @@ template <class Args>
 [[gnu::always_inline]] inline MhcPostArgs PostOf(const Args& a) {
   return {a.x,    a.streams, a.post, a.comb,   a.streams_out,
           a.type, a.tokens,  a.hc,   a.hidden, a.layout};
+}
+
+// Scratch of the boundaries that need a place for h even if the caller wants FP8 alone.
+inline std::size_t HScratch(const MhcBoundaryArgs& a, int) {
+  return a.fp8.format.group == 0 ? 0 : static_cast<std::size_t>(a.tokens * a.hidden) * 2;
+}
+inline std::size_t HScratch(const MhcBoundaryShiftedArgs& a, int threads) {
+  return HScratch(a.boundary, threads);
 }
 
 }  // namespace birkhoff

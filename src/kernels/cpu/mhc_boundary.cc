@@ -8,7 +8,7 @@
 namespace birkhoff::cpu::BK_ISA {
 
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
-  WithStreams(a.hc, [&]<int hc>() { Boundary<hc>(a, nullptr, *exec.pool); });
+  WithStreams(a.hc, [&]<int hc>() { Boundary<hc>(a, nullptr, exec); });
 }
 
 }  // namespace birkhoff::cpu::BK_ISA

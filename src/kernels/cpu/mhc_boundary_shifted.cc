@@ -5,7 +5,7 @@
 namespace birkhoff::cpu::BK_ISA {
 
 void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& a, const Exec& exec) {
-  WithStreams(a.boundary.hc, [&]<int hc>() { Boundary<hc>(a.boundary, a.pre, *exec.pool); });
+  WithStreams(a.boundary.hc, [&]<int hc>() { Boundary<hc>(a.boundary, a.pre, exec); });
 }
 
 }  // namespace birkhoff::cpu::BK_ISA

@@ -1,6 +1,7 @@
 // What the fused mHC kernels share: X' of a block of tokens, projected while it is in cache.
 #pragma once
 
+#include "kernels/cpu/fp8_row.h"
 #include "kernels/cpu/mhc_blocks.h"
 #include "kernels/cpu/mhc_coefficients.h"
 #include "kernels/cpu/mhc_rows.h"
@@ -34,23 +35,29 @@ void CollapseAndNorm(const MhcStreams& streams, const float* pre, const RmsNormA
   }
 }
 
-// The boundary; pre_before: what h is read with, or null for the site's own pre.
+// The boundary; pre_before: what h is read with, or null for the site's own pre. Scratch of
+// HScratch() bytes takes h where the caller wants FP8 alone.
 template <int hc>
-void Boundary(const MhcBoundaryArgs& a, const float* pre_before, ThreadPool& pool) {
+void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exec) {
   const MhcProjection p = {{a.streams_out, hc * a.hidden, a.hidden},
                            a.type == DType::kBF16,
                            a.site.fn,
                            hc * (hc + 2),
                            hc,
                            a.hidden};
-  const RmsNormArgs norm = NormInPlace(a.h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
+  void* h = a.h != nullptr ? a.h : exec.scratch;
+  const RmsNormArgs norm = NormInPlace(h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
+  const Fp8Rows fp8 = fp8::WithSteps(a.fp8, a.hidden);
   MixAndProject<hc>(
-      pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+      *exec.pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials) {
         float* pre = a.pre_out + first * hc;
         MhcCoefficients<hc>(p, a.site, partials, tokens, pre, a.post_out + first * hc,
                             a.comb_out + first * hc * hc);
         CollapseAndNorm<hc>(p.streams, pre_before != nullptr ? pre_before + first * hc : pre, norm,
                             first, tokens);
+        if (fp8.format.group == 0) return;
+        for (std::int64_t t = first; t < first + tokens; ++t)
+          Fp8Row(static_cast<const std::uint16_t*>(h) + t * a.hidden, a.hidden, fp8, t);
       });
 }
 

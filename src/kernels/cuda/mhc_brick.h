@@ -148,18 +148,18 @@ __device__ inline float2 Weigh(const uint4 (&v)[hc], int word, const float* pre)
   return {low, high};
 }
 
-// h of eight columns: (bf16(v) rs) weight, or bf16(v) where there is no norm.
+// h of eight columns: (bf16(v) rs) weight. Factors of 1 change nothing, so h without a norm has no
+// form of its own.
 template <int hc>
 __device__ inline uint4 Collapse(const uint4 (&v)[hc], const float* pre, float rs,
-                                 const float (&weight)[8], bool normed) {
+                                 const float (&weight)[8]) {
   unsigned w[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const float2 sum = Weigh<hc>(v, i, pre);
-    w[i] = Pack(sum.x, sum.y);
-    if (normed)
-      w[i] = Pack(__fmul_rn(__fmul_rn(Low(w[i]), rs), weight[2 * i]),
-                  __fmul_rn(__fmul_rn(High(w[i]), rs), weight[2 * i + 1]));
+    const unsigned rounded = Pack(sum.x, sum.y);
+    w[i] = Pack(__fmul_rn(__fmul_rn(Low(rounded), rs), weight[2 * i]),
+                __fmul_rn(__fmul_rn(High(rounded), rs), weight[2 * i + 1]));
   }
   return {w[0], w[1], w[2], w[3]};
 }

@@ -3,6 +3,9 @@
 //   coefficients  sixteen slices of a token side by side, eight lanes to a chain; their sums go to
 //                 scratch, then one thread per token does the rest
 //   the others    one thread per column
+#include <algorithm>
+
+#include "kernels/args/fp8.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/math.h"
 #include "kernels/gpu/portable.h"
@@ -233,6 +236,31 @@ __global__ void Norm(T* rows, const float* weight, float eps, std::int64_t token
   }
 }
 
+// Rows of bf16 in FP8. Thirty-two threads to a group.
+__global__ void ToFp8(const std::uint16_t* rows, Fp8Rows to, std::int64_t tokens,
+                      std::int64_t hidden) {
+  constexpr int kThreadsEach = 32;
+  const std::int64_t groups = (hidden + to.format.group - 1) / to.format.group;
+  const std::int64_t lane = threadIdx.x % kThreadsEach;
+  for (std::int64_t i = FirstItem() / kThreadsEach; i < tokens * groups;
+       i += ItemStride() / kThreadsEach) {
+    const std::int64_t token = i / groups;
+    const std::int64_t begin = i % groups * to.format.group;
+    const std::int64_t end = min(begin + to.format.group, hidden);
+    const std::uint16_t* row = rows + token * hidden;
+    float largest = 0;
+    for (std::int64_t c = begin + lane; c < end; c += kThreadsEach)
+      largest = fp8::Larger(largest, Widen(row[c]));
+    for (int lanes = kThreadsEach / 2; lanes > 0; lanes /= 2)
+      largest = fp8::Larger(largest, ShuffleXor(largest, lanes));
+    const float scale = fp8::ScaleOf(largest, to.format.scale);
+    auto* out = static_cast<std::uint8_t*>(to.data) + token * hidden;
+    for (std::int64_t c = begin + lane; c < end; c += kThreadsEach)
+      out[c] = fp8::E4m3(__fdiv_rn(Widen(row[c]), scale));
+    if (lane == 0) fp8::PutScale(to, token, i % groups, scale);
+  }
+}
+
 // Calls f.template operator()<T, hc>() for the storage type and the number of streams.
 template <class F>
 void Dispatch(DType type, std::int64_t hc, F f) {
@@ -326,9 +354,15 @@ void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& shifted, const Exec& exec)
   MhcCoeffs(
       {a.streams_out, a.site, a.pre_out, a.post_out, a.comb_out, a.type, a.tokens, a.hc, a.hidden},
       exec);
-  MhcCollapse({a.streams_out, shifted.pre, a.h, a.type, a.tokens, a.hc, a.hidden}, exec);
+  void* h = a.h != nullptr ? a.h : exec.scratch;  // of the projection no longer needed
+  MhcCollapse({a.streams_out, shifted.pre, h, a.type, a.tokens, a.hc, a.hidden}, exec);
   if (a.norm_weight != nullptr)
-    NormInPlace(a.h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
+    NormInPlace(h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
+  const Fp8Rows fp8 = fp8::WithSteps(a.fp8, a.hidden);
+  if (fp8.format.group == 0) return;
+  const std::int64_t groups = (a.hidden + fp8.format.group - 1) / fp8.format.group;
+  ToFp8<<<Blocks(a.tokens * groups * 32), kThreads, 0, StreamOf(exec)>>>(
+      static_cast<const std::uint16_t*>(h), fp8, a.tokens, a.hidden);
 }
 
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {
@@ -349,8 +383,8 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs& a, int) {
   return PartialBytes(a.tokens, a.hc * (a.hc + 3));
 }
-std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
-  return PartialBytes(a.tokens, a.hc * (a.hc + 3));
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int threads) {
+  return std::max(PartialBytes(a.tokens, a.hc * (a.hc + 3)), HScratch(a, threads));
 }
 std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs& a, int threads) {
   return MhcBoundaryScratch(a.boundary, threads);

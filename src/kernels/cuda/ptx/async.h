@@ -15,6 +15,14 @@ __device__ inline void StoreAsync(std::uint32_t remote, uint4 v, std::uint32_t b
       : "memory");
 }
 
+// The same of one float.
+__device__ inline void StoreAsync(std::uint32_t remote, float v, std::uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(remote),
+      "r"(__float_as_uint(v)), "r"(barrier)
+      : "memory");
+}
+
 // Device memory to the own shared memory; a multiple of 16 bytes, both ends aligned to 16.
 __device__ inline void BulkLoad(std::uint32_t shared, const void* from, std::uint32_t bytes,
                                 std::uint32_t barrier) {

@@ -13,4 +13,9 @@ __device__ inline void Store(void* p, const uint4& v) {
                : "memory");
 }
 
+// Eight bytes, aligned to 8.
+__device__ inline void Store(void* p, const uint2& v) {
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(p), "r"(v.x), "r"(v.y) : "memory");
+}
+
 }  // namespace birkhoff::ptx

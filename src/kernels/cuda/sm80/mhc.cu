@@ -2,7 +2,7 @@
 // and projects, then one that finishes. What the faster kernels for Hopper must equal bit for bit.
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/mhc_pack.h"
-#include "kernels/cuda/mhc_verdict.h"
+#include "kernels/cuda/mhc_row.h"
 #include "kernels/cuda/with_streams.h"
 
 namespace birkhoff::cuda::sm80 {
@@ -110,7 +110,7 @@ struct FinishArgs {
   float* pre_out = nullptr;            // [T, hc], or null for the head
   float* post_out = nullptr;           // [T, hc]
   float* comb_out = nullptr;           // [T, hc, hc]
-  std::uint16_t* h = nullptr;          // [T, H], or null: coefficients alone
+  HTo h = {};                          // no place at all: coefficients alone
   VerdictConstants constants = {};
   float sinkhorn_eps = 0;
   int iterations = 0;
@@ -143,21 +143,30 @@ __global__ void __launch_bounds__(kFinishThreads) Finish(FinishArgs a) {
       a.post_out[token * hc + lane - hc] = v.gate;
     }
     norm = v.norm;
-    direct = v.direct || a.pre_before != nullptr;
+    direct = v.direct || (a.pre_before != nullptr && a.constants.normed);
   }
   __syncthreads();
   if constexpr (kRows > hc) {
     if (lane == 32)
       Sinkhorn<hc>(logits + 2 * hc, a.sinkhorn_eps, a.iterations, a.comb_out + token * hc * hc);
   }
-  if (a.h == nullptr) return;
+  if (a.h.bf16 == nullptr && a.h.fp8.format.group == 0) return;
   const auto* streams = static_cast<const std::uint16_t*>(a.streams.data) + token * a.streams.token;
   float scale = norm;
-  if (direct && a.norm_weight != nullptr)
+  if (direct)
     scale =
         DirectNorm<hc>(Team<SyncBlock>{lane, kFinishThreads, {}}, streams, pre, a.constants, sums);
-  CollapseRow<hc>(Team<SyncBlock>{lane, kFinishThreads, {}}, streams, a.streams.stream, pre, scale,
-                  a.norm_weight, hidden, a.h + token * hidden);
+  const auto collapse = [&]<int kGroup>() {
+    CollapseRow<hc, kGroup>(Team<SyncBlock>{lane, kFinishThreads, {}}, streams, a.streams.stream,
+                            pre, scale, a.norm_weight, hidden, a.h, token);
+  };
+  if (a.h.fp8.format.group == 0) {
+    collapse.template operator()<0>();
+  } else if (a.h.fp8.format.group == 32) {
+    collapse.template operator()<32>();
+  } else {
+    collapse.template operator()<128>();
+  }
 }
 
 template <int hc, int kRows>
@@ -237,7 +246,8 @@ void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exe
   finish.pre_out = a.pre_out;
   finish.post_out = a.post_out;
   finish.comb_out = a.comb_out;
-  finish.h = static_cast<std::uint16_t*>(a.h);
+  finish.h = {static_cast<std::uint16_t*>(a.h), fp8::WithSteps(a.fp8, a.hidden)};
+  finish.constants.normed = a.norm_weight != nullptr;
   finish.constants.norm_eps = a.norm_eps;
   finish.constants.strict = a.strict;
   WithStreams(a.hc, [&]<int hc>() { Run<hc, hc*(hc + 2)>(project, finish, StreamOf(exec)); });
@@ -270,10 +280,11 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
   finish.base = a.base;
   finish.scale = a.scale;
   finish.norm_weight = a.norm_weight;
-  finish.h = static_cast<std::uint16_t*>(a.out);
+  finish.h.bf16 = static_cast<std::uint16_t*>(a.out);
   finish.constants = VerdictConstants(a.hc, a.hidden);
   finish.constants.rms_eps = a.rms_eps;
   finish.constants.pre_eps = a.eps;
+  finish.constants.normed = true;
   finish.constants.norm_eps = a.norm_eps;
   WithStreams(a.hc, [&]<int hc>() { Run<hc, hc>(project, finish, StreamOf(exec)); });
 }
@@ -286,7 +297,7 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
   finish.partial = project.partial;
   finish.base = a.base;
   finish.scale = a.scale;
-  finish.h = static_cast<std::uint16_t*>(a.out);
+  finish.h.bf16 = static_cast<std::uint16_t*>(a.out);
   finish.constants = VerdictConstants(a.hc, a.hidden);
   finish.constants.rms_eps = a.rms_eps;
   finish.constants.pre_eps = a.eps;

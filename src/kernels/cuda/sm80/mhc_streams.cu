@@ -67,8 +67,8 @@ __global__ void __launch_bounds__(kThreads)
     in[j] = __ldg(from + j * streams.stream);
     weight[j] = __ldg(pre + at.token * hc + j);
   }
-  constexpr float kNoNorm[8] = {};
-  ptx::Store(out + i, Collapse<hc>(in, weight, 0, kNoNorm, false));
+  constexpr float kNoNorm[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  ptx::Store(out + i, Collapse<hc>(in, weight, 1, kNoNorm));
 }
 
 template <class Args>

@@ -38,7 +38,7 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   b.pre_out = a.pre_out;
   b.post_out = a.post_out;
   b.comb_out = a.comb_out;
-  b.h = static_cast<std::uint16_t*>(a.h);
+  b.h = {static_cast<std::uint16_t*>(a.h), fp8::WithSteps(a.fp8, a.hidden)};
   b.partial = static_cast<float*>(exec.scratch);
   b.arrived = reinterpret_cast<unsigned*>(static_cast<char*>(exec.state) + PackedFn(a));
   b.tokens = a.tokens;
@@ -46,6 +46,7 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   b.constants.rms_eps = a.site.rms_eps;
   b.constants.pre_eps = a.site.pre_eps;
   b.constants.post_mult = a.site.post_mult;
+  b.constants.normed = a.norm_weight != nullptr;
   b.constants.norm_eps = a.norm_eps;
   b.constants.strict = a.strict;
   b.sinkhorn_eps = a.site.sinkhorn_eps;

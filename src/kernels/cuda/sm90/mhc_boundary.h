@@ -9,10 +9,11 @@
 #pragma once
 
 #include "kernels/args/mhc.h"
-#include "kernels/cuda/mhc_verdict.h"
+#include "kernels/cuda/mhc_row.h"
 #include "kernels/cuda/ptx/async.h"
 #include "kernels/cuda/ptx/cluster.h"
 #include "kernels/cuda/ptx/mbarrier.h"
+#include "kernels/cuda/sm90/launch.h"
 #include "kernels/cuda/sm90/mhc_boundary_plan.h"
 
 namespace birkhoff::cuda::sm90 {
@@ -25,13 +26,13 @@ struct BoundaryArgs {
   const char* fn = nullptr;                // packed
   const float* base = nullptr;             // [24]
   const float* scale = nullptr;            // [3]
-  const float* norm_weight = nullptr;      // [H], or null
+  const float* norm_weight = nullptr;      // [H], or null: not constants.normed
   std::uint16_t* streams_out = nullptr;    // [T, 4, H]; may be streams
   float* pre_out = nullptr;                // [T, 4]
   float* post_out = nullptr;               // [T, 4]
   float* comb_out = nullptr;               // [T, 4, 4]
-  std::uint16_t* h = nullptr;              // [T, H]
-  float* partial = nullptr;                // stream: [T][slice][kSums]
+  HTo h = {};
+  float* partial = nullptr;     // stream: [T][slice][kSums]
   unsigned* arrived = nullptr;  // stream: [T] slices whose sums are there; 0 between launches
   std::int64_t tokens = 0;
   VerdictConstants constants = {};
@@ -62,6 +63,21 @@ constexpr int kVerdictFloats = 8;                   // pre, norm, whether the ro
 constexpr int kChunkBytes = 2 * kHc * 3 * 32 * 16;  // of packed fn
 
 #ifdef __CUDACC__
+
+// Calls f.template operator()<H, columns of an FP8 group, 0 for none>().
+template <class F>
+void WithShape(const BoundaryArgs& a, F f) {
+  WithHidden(a.constants.hidden, [&]<int H>() {
+    const std::int64_t group = a.h.fp8.format.group;
+    if (group == 0) {
+      f.template operator()<H, 0>();
+    } else if (group == 32) {
+      f.template operator()<H, 32>();
+    } else {
+      f.template operator()<H, 128>();
+    }
+  });
+}
 
 // The sums of a brick, to [8 tokens][kSums] in shared memory.
 __device__ inline void StoreSums(const float (&acc)[3][4], const float (&g)[10], float* to) {

@@ -5,6 +5,9 @@
 //   folder        sums over the chunks, to the block that owns the token: token i of the cluster's
 //                 n-th tile belongs to rank 2 i + n % 2
 //   judge         sums over the slices, pre and the norm; tells all sixteen, then does Sinkhorn
+//
+// FP8 in groups of 128: the four warps of a group tell each other the largest of their chunks. At
+// H = 5120 and 7168 every other group lies in two blocks.
 #include "kernels/cuda/sm90/launch.h"
 #include "kernels/cuda/sm90/mhc_boundary.h"
 
@@ -31,8 +34,12 @@ struct Shape {
   static constexpr int kTotals = kCoefficient + 2 * kTile * kCoefficients * 4;
   static constexpr int kLate = kTotals + kSums * 4;
   static constexpr int kLateCount = kLate + kMostLate * static_cast<int>(sizeof(Late));
-  static constexpr int kBarriers = (kLateCount + 4 + 7) / 8 * 8;
-  static constexpr int kShared = kBarriers + 8 * 8;
+  static constexpr int kGroups = (kChunks + 3) / 4;                 // of 128 columns, also in part
+  static constexpr int kLargest = (kLateCount + 4 + 15) / 16 * 16;  // [two][group][token][chunk]
+  static constexpr int kLargestBytes = kTile * 4 * 4;               // of a group
+  static constexpr int kBarriers = kLargest + 2 * kGroups * kLargestBytes;
+  static constexpr int kBarrierCount = 8 + 2 * kGroups;
+  static constexpr int kShared = kBarriers + 8 * kBarrierCount;
 };
 
 // Eight columns of a token.
@@ -69,13 +76,15 @@ struct Block {
     extern __shared__ __align__(128) char shared[];
     return reinterpret_cast<T*>(shared + offset);
   }
-  // 0 fn is there; 1 sums of all slices; 2, 3 verdicts; 4, 5 coefficients; 6, 7 sums of the chunks.
+  // 0 fn is there; 1 sums of all slices; 2, 3 verdicts; 4, 5 coefficients; 6, 7 sums of the chunks;
+  // from 8 on the largest of the groups of 128.
   static __device__ std::uint32_t Barrier(int i) {
     return ptx::SharedAddress(At<char>(S::kBarriers)) + 8 * i;
   }
 
   __device__ void Start() const {
-    for (int i = 0; i < 8; ++i) ptx::InitBarrier(Barrier(i), i < 6 ? 1 : S::kChunks);
+    for (int i = 0; i < S::kBarrierCount; ++i)
+      ptx::InitBarrier(Barrier(i), i == 6 || i == 7 ? S::kChunks : 1);
     ptx::FenceBarrierInit();
     *At<int>(S::kLateCount) = 0;
     ptx::ArriveExpect(Barrier(0), S::kFn);
@@ -85,15 +94,46 @@ struct Block {
                     kChunkBytes, Barrier(0));
   }
 
+  template <int kGroup>
   __device__ void Bricks(const float (&weight)[8], int column) const;
+  __device__ float OfGroup(int n, float largest) const;
   __device__ void FoldAndSend() const;
   __device__ void JudgeOwn(const Affine<kHc, kMixes>& affine) const;
+  template <int kGroup>
   __device__ void FinishLate() const;
 };
 
+// The largest of the group of 128 that the chunk of this warp belongs to, for the n-th tile. A slot
+// is free again: the verdict on the n-th tile follows that on the one before, for which every warp
+// of the cluster was done with the one before that.
 template <int H>
+__device__ float Block<H>::OfGroup(int n, float largest) const {
+  const int slot = n & 1;
+  const int before = rank * S::kChunks % 4;  // chunks of the first group that the block before has
+  const int group = (before + warp) / 4;
+  const int chunk = (before + warp) % 4;
+  const auto barrier = [&](int of) { return Barrier(8 + slot * S::kGroups + of); };
+  const auto place = [&](int of) {
+    return S::kLargest + (slot * S::kGroups + of) * S::kLargestBytes + lane / 4 * 16;
+  };
+  const auto tell = [&](int block, int of) {
+    const std::uint32_t to = ptx::SharedAddress(At<char>(place(of))) + chunk * 4;
+    ptx::StoreAsync(ptx::RemoteAddress(to, block), largest, ptx::RemoteAddress(barrier(of), block));
+  };
+  if (lane == 0 && (warp == 0 || chunk == 0)) ptx::ArriveExpect(barrier(group), S::kLargestBytes);
+  if (lane % 4 == 0) {
+    tell(rank, group);
+    if (group * 4 < before) tell(rank - 1, S::kGroups - 1);
+    if (group * 4 + 4 > before + S::kChunks) tell(rank + 1, 0);
+  }
+  ptx::WaitBarrierOfBlock(barrier(group), n >> 1 & 1);
+  const float4 all = *At<const float4>(place(group));
+  return fmaxf(fmaxf(all.x, all.y), fmaxf(all.z, all.w));
+}
+
+template <int H>
+template <int kGroup>
 __device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
-  const bool normed = a.norm_weight != nullptr;
   // Numbers, not pointers, from tile to tile: registers are what bricks lack.
   const int step = clusters * kTile;
   int token = first * kTile + lane / 4;
@@ -105,8 +145,15 @@ __device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
     const float* verdict = At<float>(S::kVerdict) + ((n & 1) * kTile + lane / 4) * kVerdictFloats;
     const float4 pre = *reinterpret_cast<const float4*>(verdict);
     const float p[kHc] = {pre.x, pre.y, pre.z, pre.w};
-    if (of < a.tokens && (verdict[5] == 0 || !normed))
-      ptx::Store(a.h + of * H + column, Collapse<kHc>(before, p, verdict[4], weight, normed));
+    const bool now = of < a.tokens && verdict[5] == 0;
+    const uint4 h = Collapse<kHc>(before, p, verdict[4], weight);
+    if (now && (kGroup == 0 || a.h.bf16 != nullptr)) ptx::Store(a.h.bf16 + of * H + column, h);
+    if constexpr (kGroup != 0) {
+      float largest = LargestOf<4>(LargestOf(h));
+      if (kGroup == 128) largest = OfGroup(n, largest);
+      if (now)
+        PutFp8<kGroup>(a.h.fp8, of, column, H, h, fp8::ScaleOf(largest, a.h.fp8.format.scale));
+    }
   };
   int n = 0;
   for (int tile = first; tile < tiles; tile += clusters, ++n) {
@@ -214,19 +261,19 @@ __device__ void Block<H>::JudgeOwn(const Affine<kHc, kMixes>& affine) const {
 
 // After a barrier of the cluster, so that X' is there; where fn was there is room now.
 template <int H>
+template <int kGroup>
 __device__ void Block<H>::FinishLate() const {
-  const int late = a.norm_weight != nullptr ? *At<int>(S::kLateCount) : 0;
+  const int late = *At<int>(S::kLateCount);
   const Team<SyncBlock> team = {static_cast<int>(threadIdx.x), S::kThreads, {}};
   for (int i = 0; i < late; ++i) {
     const Late& row = At<Late>(S::kLate)[i];
     const std::uint16_t* streams = a.streams_out + static_cast<std::int64_t>(row.token) * kHc * H;
     const float scale = DirectNorm<kHc>(team, streams, row.pre, a.constants, At<float>(0));
-    CollapseRow<kHc>(team, streams, H, row.pre, scale, a.norm_weight, H,
-                     a.h + static_cast<std::int64_t>(row.token) * H);
+    CollapseRow<kHc, kGroup>(team, streams, H, row.pre, scale, a.norm_weight, H, a.h, row.token);
   }
 }
 
-template <int H>
+template <int H, int kGroup>
 __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     Boundary(const __grid_constant__ BoundaryArgs a) {
   using S = Shape<H>;
@@ -242,13 +289,13 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
 #pragma unroll
   for (int i = 0; i < 8; ++i)
     weight[i] =
-        warp < S::kChunks && a.norm_weight != nullptr ? __ldg(a.norm_weight + column + i) : 0;
+        warp < S::kChunks && a.norm_weight != nullptr ? __ldg(a.norm_weight + column + i) : 1;
   const Affine<kHc, kMixes> affine(a.scale, a.base, lane);
   ptx::ClusterSyncRelaxed();
   ptx::WaitForPrevious();
   ptx::ReleaseNext();
   if (warp < S::kChunks) {
-    block.Bricks(weight, column);
+    block.template Bricks<kGroup>(weight, column);
   } else if (warp == S::kChunks) {
     block.FoldAndSend();
   } else {
@@ -256,16 +303,16 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
   }
   __syncwarp();
   ptx::ClusterSync();  // nobody leaves while another may still write to it
-  block.FinishLate();
+  block.template FinishLate<kGroup>();
 }
 
-template <int H>
-constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<H>, kSlices, Shape<H>::kThreads,
+template <int H, int kGroup>
+constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<H, kGroup>, kSlices, Shape<H>::kThreads,
                                                  Shape<H>::kShared};
 
-template <int H>
+template <int H, int kGroup>
 int Allowed() {
-  static const int clusters = kKernel<H>.Allow();
+  static const int clusters = kKernel<H, kGroup>.Allow();
   return clusters;
 }
 
@@ -273,14 +320,14 @@ int Allowed() {
 
 int MostClusters(std::int64_t hidden) {
   int clusters = 0;
-  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H>(); });
+  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H, false>(); });
   return clusters;
 }
 
 void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream) {
-  WithHidden(a.constants.hidden, [&]<int H>() {
-    static_cast<void>(Allowed<H>());
-    kKernel<H>.Enqueue(clusters, a, stream);
+  WithShape(a, [&]<int H, int kGroup>() {
+    static_cast<void>(Allowed<H, kGroup>());
+    kKernel<H, kGroup>.Enqueue(clusters, a, stream);
   });
 }
 

@@ -69,7 +69,9 @@ struct Shape {
   static constexpr int kTotals = kWeight + kRow * 2;
   static constexpr int kLogit = kTotals + kSums * 4;
   static constexpr int kLate = kLogit + kBatch * kLogits * 4;  // a bit for each own token
-  static constexpr int kBarriers = (kLate + kMostOwn / 8 + 7) / 8 * 8;
+  // Of the FP8 group of 128 whose other half another block has: [slot][half of the tile][token].
+  static constexpr int kLargest = kLate + kMostOwn / 8;
+  static constexpr int kBarriers = (kLargest + kSlots * kTile * 4 + 7) / 8 * 8;
   // What bricks hold of fn passes through the end of the ring, which the first tiles do not need.
   static constexpr int kHeldBytes = kHeld * 512;
   static constexpr int kStaged = kInbox - kBricks * kHeldBytes;
@@ -83,9 +85,10 @@ struct Shape {
   static constexpr int kSummed = kHere + kSlots;
   static constexpr int kJudged = kSummed + kSlots;
   static constexpr int kFree = kJudged + kSlots;
-  static constexpr int kFolded = kFree + kSlots;        // + n % kPartials
-  static constexpr int kArrived = kFolded + kPartials;  // + own token % kInboxes
-  static constexpr int kBarrierCount = kArrived + kInboxes;
+  static constexpr int kFolded = kFree + kSlots;            // + n % kPartials
+  static constexpr int kArrived = kFolded + kPartials;      // + own token % kInboxes
+  static constexpr int kLargestHere = kArrived + kInboxes;  // + 2 (n % kSlots) + half
+  static constexpr int kBarrierCount = kLargestHere + 2 * kSlots;
   static constexpr int kShared = kBarriers + 8 * kBarrierCount;
   static_assert(kShared <= kMostShared);
 
@@ -169,7 +172,7 @@ struct Block {
   }
 
   __device__ void Start() const;
-  template <int kBegin, int kEnd>
+  template <int kGroup, int kBegin, int kEnd>
   __device__ void Serve() const;
   __device__ void Bricks() const;
   __device__ void JudgeOwn() const;
@@ -177,6 +180,12 @@ struct Block {
   __device__ void StoreTiles() const;
   __device__ void FoldTiles(int folder) const;
   __device__ void CollapseTiles(int collapser) const;
+  template <int kGroup>
+  __device__ void CollapseTilesToFp8(int collapser) const;
+  __device__ uint4 CollapseLine(int slot, int half, int line) const;
+  __device__ void TellLargest(int which, int other, float largest) const;
+  __device__ float HearLargest(int which, int phase) const;
+  template <int kGroup>
   __device__ void FinishLate() const;
 };
 
@@ -201,14 +210,14 @@ __device__ void Block<H>::Start() const {
   // Parameters may be read before the launch before this one ends.
   for (int i = thread; i < S::kChunks * kChunk; i += S::kThreads)
     At<float>(S::kWeight)[i] =
-        a.norm_weight != nullptr ? __ldg(a.norm_weight + FirstColumn() + i) : 0;
+        a.norm_weight != nullptr ? __ldg(a.norm_weight + FirstColumn() + i) : 1;
   __syncthreads();
   ptx::ClusterSyncRelaxed();
 }
 
 // Code for the services of kBegin ... kEnd - 1 alone: each set has its number of registers.
 template <int H>
-template <int kBegin, int kEnd>
+template <int kGroup, int kBegin, int kEnd>
 __device__ void Block<H>::Serve() const {
   const int service = static_cast<int>(threadIdx.x) / 32 - S::kBricks;
   const auto is = [&](int first, int end) {
@@ -226,7 +235,11 @@ __device__ void Block<H>::Serve() const {
   } else if (is(kStorer, kCollapser)) {
     StoreTiles();
   } else if (is(kCollapser, S::kServices)) {
-    CollapseTiles(service - kCollapser);
+    if constexpr (kGroup != 0) {
+      CollapseTilesToFp8<kGroup>(service - kCollapser);
+    } else {
+      CollapseTiles(service - kCollapser);
+    }
   }
 }
 
@@ -459,7 +472,6 @@ __device__ void Block<H>::FoldTiles(int folder) const {
 
 template <int H>
 __device__ void Block<H>::CollapseTiles(int collapser) const {
-  const bool normed = a.norm_weight != nullptr;
   const int column = rank * S::kChunks * kChunk + lane % 4 * 8;
   const int place = Place(0);
   constexpr int kAtOnce = S::kOtherRegisters < 56 ? 1 : S::kChunks;  // else they spill
@@ -473,8 +485,8 @@ __device__ void Block<H>::CollapseTiles(int collapser) const {
     const float pre[kHc] = {p.x, p.y, p.z, p.w};
     const float2 norm = *reinterpret_cast<const float2*>(verdict + 4);
     const int token = static_cast<int>(Token(n)) + lane / 4;
-    const bool now = token < static_cast<int>(a.tokens) && (norm.y == 0 || !normed);
-    std::uint16_t* h = a.h + static_cast<std::int64_t>(token) * H + column;
+    const bool now = token < static_cast<int>(a.tokens) && norm.y == 0;
+    std::uint16_t* h = a.h.bf16 + static_cast<std::int64_t>(token) * H + column;
     const auto* tile = At<const char>(S::kStreams + slot.at * S::kSlotBytes);
 #pragma unroll kAtOnce
     for (int i = 0; i < S::kChunks; i += S::kCollapsers) {
@@ -488,8 +500,107 @@ __device__ void Block<H>::CollapseTiles(int collapser) const {
       const auto* weights = At<const float4>(S::kWeight) + c * 8 + lane % 4 * 2;
       *reinterpret_cast<float4*>(weight) = weights[0];
       *reinterpret_cast<float4*>(weight + 4) = weights[1];
-      const uint4 out = Collapse<kHc>(v, pre, norm.x, weight, normed);
+      const uint4 out = Collapse<kHc>(v, pre, norm.x, weight);
       if (now) ptx::Store(h + c * kChunk, out);
+    }
+    __syncwarp();
+    if (lane == 0) ptx::Arrive(Barrier(S::kFree + slot.at));
+    slot.Next();
+  }
+}
+
+// Four tokens' largest magnitudes in the half of a group that this block has, to the one with the
+// other half, and what came from there. A place is free again: the other writes the next into it
+// after a verdict that follows when this warp is done with the slot.
+template <int H>
+__device__ void Block<H>::TellLargest(int which, int other, float largest) const {
+  const std::uint32_t barrier = Barrier(S::kLargestHere + which);
+  if (lane == 0) ptx::ArriveExpect(barrier, kTile / 2 * 4);
+  if (lane % 8 == 0)
+    ptx::StoreAsync(ptx::RemoteAddress(base + S::kLargest + (which * 4 + lane / 8) * 4, other),
+                    largest, ptx::RemoteAddress(barrier, other));
+}
+template <int H>
+__device__ float Block<H>::HearLargest(int which, int phase) const {
+  ptx::WaitBarrierOfBlock(Barrier(S::kLargestHere + which), phase);
+  return *At<float>(S::kLargest + (which * 4 + lane / 8) * 4);
+}
+
+// h of 64 columns, a line, for the half of a tile that is four tokens. Lanes are those of
+// PlaceInLine().
+template <int H>
+__device__ uint4 Block<H>::CollapseLine(int slot, int half, int line) const {
+  const float* verdict =
+      At<float>(S::kVerdict) + (slot * kTile + half * 4 + lane / 8) * kVerdictFloats;
+  const float4 p = *reinterpret_cast<const float4*>(verdict);
+  const float pre[kHc] = {p.x, p.y, p.z, p.w};
+  const char* from = At<const char>(S::kStreams + slot * S::kSlotBytes) + PlaceInLine() +
+                     half * 4 * S::kRow + line * 128;
+  uint4 v[kHc];
+#pragma unroll
+  for (int j = 0; j < kHc; ++j) v[j] = *reinterpret_cast<const uint4*>(from + j * S::kStream);
+  float weight[8];
+  const auto* weights = At<const float4>(S::kWeight + (line * 64 + lane % 8 * 8) * 4);
+  *reinterpret_cast<float4*>(weight) = weights[0];
+  *reinterpret_cast<float4*>(weight + 4) = weights[1];
+  return Collapse<kHc>(v, pre, verdict[4], weight);
+}
+
+// To FP8. Two lines are a group of 128. Where the slice has an odd number of them, one is half of a
+// group that another block has too: the first of odd ranks, the last of even ones.
+template <int H>
+template <int kGroup>
+__device__ void Block<H>::CollapseTilesToFp8(int collapser) const {
+  constexpr int kLines = S::kChunks / 2;
+  constexpr int kAtOnce = S::kOtherRegisters < 64 ? 1 : 2;  // else they spill
+  const int odd = rank % 2;
+  ptx::WaitForPrevious();
+  Turn<S::kSlots> slot;
+  for (int n = 0; n < count; ++n) {
+    Wait(S::kSummed, slot);
+    Wait(S::kJudged, slot);
+    const int first = static_cast<int>(Token(n)) + lane / 8;
+    const auto put = [&](int half, int line, const uint4& h, float largest) {
+      const int token = first + half * 4;
+      const bool late =
+          At<float>(S::kVerdict)[(slot.at * kTile + half * 4 + lane / 8) * kVerdictFloats + 5] != 0;
+      if (token >= static_cast<int>(a.tokens) || late) return;
+      const int column = rank * S::kChunks * kChunk + line * 64 + lane % 8 * 8;
+      const std::int64_t at = static_cast<std::int64_t>(token) * H + column;
+      if (a.h.bf16 != nullptr) ptx::Store(a.h.bf16 + at, h);
+      const float scale = fp8::ScaleOf(largest, a.h.fp8.format.scale);
+      ptx::Store(static_cast<std::uint8_t*>(a.h.fp8.data) + at, ToE4m3(h, DivisorOf(scale)));
+      if (column % kGroup == 0) fp8::PutScale(a.h.fp8, token, column / kGroup, scale);
+    };
+    if constexpr (kGroup == 32) {
+#pragma unroll kAtOnce
+      for (int i = 0; i < 2 * kLines; i += S::kCollapsers) {
+        const int unit = i + collapser;
+        if (2 * kLines % S::kCollapsers != 0 && unit >= 2 * kLines) break;
+        const uint4 h = CollapseLine(slot.at, unit % 2, unit / 2);
+        put(unit % 2, unit / 2, h, LargestOf<4>(LargestOf(h)));
+      }
+    } else {
+      // The split group last, by who has least to do: nobody else waits for the other block.
+      constexpr int kWhole = kLines / 2 * 2;  // units
+#pragma unroll 1
+      for (int unit = collapser; unit < kWhole + kLines % 2 * 2; unit += S::kCollapsers) {
+        const int half = unit % 2;
+        const bool split = unit >= kWhole;
+        const int line = split ? (odd != 0 ? 0 : kLines - 1) : unit / 2 * 2 + kLines % 2 * odd;
+        // Of the split group the second line is the first again: a branch costs more than that.
+        const int step = split ? 0 : 1;
+        const uint4 h[2] = {CollapseLine(slot.at, half, line),
+                            CollapseLine(slot.at, half, line + step)};
+        float largest = LargestOf<8>(fmaxf(LargestOf(h[0]), LargestOf(h[1])));
+        if (split) {
+          const int which = 2 * slot.at + half;
+          TellLargest(which, odd != 0 ? rank - 1 : rank + 1, largest);
+          largest = fmaxf(largest, HearLargest(which, slot.phase));
+        }
+#pragma unroll
+        for (int i = 0; i < 2; ++i) put(half, line + i * step, h[i], largest);
+      }
     }
     __syncwarp();
     if (lane == 0) ptx::Arrive(Barrier(S::kFree + slot.at));
@@ -500,8 +611,8 @@ __device__ void Block<H>::CollapseTiles(int collapser) const {
 // Own tokens whose norm must be summed column by column. After a barrier of the cluster, so that X'
 // is there; where the ring was there is room now.
 template <int H>
+template <int kGroup>
 __device__ void Block<H>::FinishLate() const {
-  if (a.norm_weight == nullptr) return;
   const Team<SyncBlock> team = {static_cast<int>(threadIdx.x), S::kThreads, {}};
   const int own_count = (count - rank % 2 + 1) / 2;
   for (int k = 0; k < own_count; k += 32) {
@@ -511,12 +622,12 @@ __device__ void Block<H>::FinishLate() const {
       const float pre[kHc] = {p.x, p.y, p.z, p.w};
       const std::uint16_t* streams = a.streams_out + token * kHc * H;
       const float scale = DirectNorm<kHc>(team, streams, pre, a.constants, At<float>(S::kStreams));
-      CollapseRow<kHc>(team, streams, H, pre, scale, a.norm_weight, H, a.h + token * H);
+      CollapseRow<kHc, kGroup>(team, streams, H, pre, scale, a.norm_weight, H, a.h, token);
     }
   }
 }
 
-template <int H>
+template <int H, int kGroup>
 __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     Boundary(const __grid_constant__ BoundaryArgs a) {
   using S = Shape<H>;
@@ -527,24 +638,24 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     if (threadIdx.x < S::kBricks * 32) {
       Block<H>{a}.Bricks();
     } else {
-      Block<H>{a}.template Serve<0, S::kRich - S::kBricks>();
+      Block<H>{a}.template Serve<kGroup, 0, S::kRich - S::kBricks>();
     }
   } else {
     ptx::LeaveRegisters<S::kOtherRegisters>();
-    Block<H>{a}.template Serve<S::kRich - S::kBricks, S::kServices>();
+    Block<H>{a}.template Serve<kGroup, S::kRich - S::kBricks, S::kServices>();
   }
   __syncwarp();
   ptx::ClusterSync();  // nobody leaves while another may still write to it
-  Block<H>{a}.FinishLate();
+  Block<H>{a}.template FinishLate<kGroup>();
 }
 
-template <int H>
-constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<H>, kSlices, Shape<H>::kThreads,
+template <int H, int kGroup>
+constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<H, kGroup>, kSlices, Shape<H>::kThreads,
                                                  Shape<H>::kShared};
 
-template <int H>
+template <int H, int kGroup>
 int Allowed() {
-  static const int clusters = kKernel<H>.Allow();
+  static const int clusters = kKernel<H, kGroup>.Allow();
   return clusters;
 }
 
@@ -552,14 +663,14 @@ int Allowed() {
 
 int MostRingClusters(std::int64_t hidden) {
   int clusters = 0;
-  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H>(); });
+  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H, false>(); });
   return clusters;
 }
 
 void EnqueueRing(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream) {
-  WithHidden(a.constants.hidden, [&]<int H>() {
-    static_cast<void>(Allowed<H>());
-    kKernel<H>.Enqueue(clusters, a, stream);
+  WithShape(a, [&]<int H, int kGroup>() {
+    static_cast<void>(Allowed<H, kGroup>());
+    kKernel<H, kGroup>.Enqueue(clusters, a, stream);
   });
 }
 

@@ -108,6 +108,7 @@ struct Block {
   __device__ void Publish(int tile) const;
   __device__ void PublishTiles() const;
   __device__ void JudgeOwn(int judge) const;
+  template <int kGroup>
   __device__ void CollapseOwn(int collapser) const;
 };
 
@@ -286,15 +287,14 @@ __device__ void Block<H>::JudgeOwn(int judge) const {
 }
 
 template <int H>
+template <int kGroup>
 __device__ void Block<H>::CollapseOwn(int collapser) const {
   const Team<SyncTeam> team = {collapser * 32 + lane, S::kCollapsers * 32, {S::kCollapsers * 32}};
-  const bool normed = a.norm_weight != nullptr;
   const int count = OwnCount();
   for (int k = 0; k < count; ++k) {
     const std::int64_t token = Own(k);
     const int slot = k % kVerdicts;
     const std::uint16_t* streams = a.streams_out + token * kHc * H;
-    std::uint16_t* h = a.h + token * H + lane * 8;
     uint4 v[S::kAtOnce][kHc];
     // Blocks b, b + kCollapsers, ...
     const auto load = [&](int b) {
@@ -311,7 +311,7 @@ __device__ void Block<H>::CollapseOwn(int collapser) const {
     const float4 p = *reinterpret_cast<const float4*>(verdict);
     const float pre[kHc] = {p.x, p.y, p.z, p.w};
     float scale = verdict[4];
-    if (normed && verdict[5] != 0)
+    if (verdict[5] != 0)
       scale = DirectNorm<kHc>(team, streams, pre, a.constants, At<float>(S::kDirect));
 #pragma unroll
     for (int b = collapser; b < S::kBlocks; b += S::kAtOnce * S::kCollapsers) {
@@ -319,14 +319,15 @@ __device__ void Block<H>::CollapseOwn(int collapser) const {
       for (int i = 0; i < S::kAtOnce; ++i) {
         const int block = b + i * S::kCollapsers;
         if (block >= S::kBlocks) continue;
-        float weight[8] = {};
-        if (normed) {
+        float weight[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+        if (a.norm_weight != nullptr) {
           const auto* from =
               reinterpret_cast<const float4*>(a.norm_weight + block * 256 + lane * 8);
           *reinterpret_cast<float4*>(weight) = __ldg(from);
           *reinterpret_cast<float4*>(weight + 4) = __ldg(from + 1);
         }
-        ptx::Store(h + block * 256, Collapse<kHc>(v[i], pre, scale, weight, normed));
+        PutH<kGroup>(a.h, token, block * 256 + lane * 8, H,
+                     Collapse<kHc>(v[i], pre, scale, weight));
       }
       load(b + S::kAtOnce * S::kCollapsers);
     }
@@ -338,7 +339,7 @@ __device__ void Block<H>::CollapseOwn(int collapser) const {
   }
 }
 
-template <int H>
+template <int H, int kGroup>
 __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
     Boundary(const __grid_constant__ BoundaryArgs a) {
   using S = Shape<H>;
@@ -363,20 +364,20 @@ __global__ void __launch_bounds__(Shape<H>::kThreads, 1)
   } else if (judge < S::kJudges) {
     Block<H>{a}.JudgeOwn(judge);
   } else {
-    Block<H>{a}.CollapseOwn(judge - S::kJudges);
+    Block<H>{a}.template CollapseOwn<kGroup>(judge - S::kJudges);
   }
 }
 
 }  // namespace
 
 void EnqueueStream(const BoundaryArgs& a, std::int64_t groups, cudaStream_t stream) {
-  WithHidden(a.constants.hidden, [&]<int H>() {
-    static const bool allowed = (AllowShared(Boundary<H>, Shape<H>::kShared), true);
+  WithShape(a, [&]<int H, int kGroup>() {
+    static const bool allowed = (AllowShared(Boundary<H, kGroup>, Shape<H>::kShared), true);
     static_cast<void>(allowed);
     Launch launch(static_cast<unsigned>(kSlices * groups), Shape<H>::kThreads, Shape<H>::kShared,
                   stream);
     launch.AfterPrevious();
-    launch.Enqueue(Boundary<H>, a);
+    launch.Enqueue(Boundary<H, kGroup>, a);
   });
 }
 

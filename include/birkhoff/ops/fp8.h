@@ -1,0 +1,42 @@
+// Rows in FP8, each group of their columns with a scale of its own: what block-scaled FP8 linear
+// layers read.
+//
+// Formula  Of the columns of a group: a = max(max |x|, 1e-4), a NaN left out; s = a / 448, or the
+//          power of two from that upwards; q = E4M3(clamp(x / s, -448, 448)). The value is q s.
+// Shapes   q [T, H] E4M3 (bias 7, largest 448, no infinity); scales [T, ceil(H / group)]. The last
+//          group may be narrower.
+// Units    Steps are elements: the scale of row t and group g is scale[t * scale_row + g *
+//          scale_group].
+// Numerics Division and rounding are those of IEEE f32, then to nearest even; so the bytes are a
+//          function of x alone, on every device. A NaN is 0x7f. An infinite x makes its scale
+//          infinite, as E8M0 the NaN 255.
+// Source   DeepSeek-V3 (kF32), DeepSeek-V4 (kPowerOfTwo, kE8M0), OCP MX 1.0 (E4M3, E8M0).
+#pragma once
+
+#include <cstdint>
+
+namespace birkhoff {
+
+enum class Fp8Scale : std::uint8_t {
+  kF32,         // f32: a / 448
+  kPowerOfTwo,  // f32
+  kE8M0,        // the exponent of the power of two as a byte, + 127
+};
+
+struct Fp8Format {
+  std::int64_t group = 0;  // columns of a scale: 32 or 128; 0: no FP8
+  Fp8Scale scale = Fp8Scale::kF32;
+
+  bool operator==(const Fp8Format&) const = default;
+};
+
+// Where a kernel writes such rows.
+struct Fp8Rows {
+  void* data = nullptr;   // [T, H], one after another, aligned to 16
+  void* scale = nullptr;  // of the type that the format says
+  Fp8Format format = {};
+  std::int64_t scale_row = 0;    // steps; both 0: row after row. {1, T rounded up to 4}, say, is
+  std::int64_t scale_group = 0;  // column after column
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,97 @@
+#include "harness/mhc_fp8.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/ref/mhc.h"
+
+namespace birkhoff::harness {
+namespace {
+
+std::int64_t GroupsOf(const MhcShape& s) { return (s.hidden + s.fp8.group - 1) / s.fp8.group; }
+
+double ScaleAt(const Fp8Rows& rows, std::int64_t i) {
+  return rows.format.scale == Fp8Scale::kE8M0
+             ? ref::E8M0(static_cast<const std::uint8_t*>(rows.scale)[i])
+             : static_cast<double>(static_cast<const float*>(rows.scale)[i]);
+}
+
+// Where the scale of element i of h lies.
+std::int64_t ScaleOf(const MhcShape& s, const Fp8Rows& rows, std::int64_t i) {
+  return i / s.hidden * rows.scale_row + i % s.hidden / s.fp8.group * rows.scale_group;
+}
+
+double ValueAt(const MhcShape& s, const Fp8Rows& rows, std::int64_t i) {
+  return ref::E4M3(static_cast<const std::uint8_t*>(rows.data)[i]) *
+         ScaleAt(rows, ScaleOf(s, rows, i));
+}
+
+// The most that |h| can have been where this came of it: a rounding is half a step, 2^-4 of a value
+// or 2^-10 of the scale.
+double MostOf(double value, double scale) { return 1.07 * std::abs(value) + 0x1p-10 * scale; }
+
+}  // namespace
+
+Fp8Rows AddFp8(Buffers& buffers, const MhcShape& s, Bound of_h, std::vector<Output>& to) {
+  const std::int64_t groups = GroupsOf(s);
+  const bool by_group = s.fp8.scale == Fp8Scale::kPowerOfTwo;
+  const std::int64_t padded = (s.tokens + 3) / 4 * 4;
+  Output rows = NewOutput(buffers, "fp8", DType::kF8E4M3, s.tokens * s.hidden);
+  Output scales =
+      NewOutput(buffers, "scale", s.fp8.scale == Fp8Scale::kE8M0 ? DType::kF8E8M0 : kF32,
+                (by_group ? padded : s.tokens) * groups);
+  const Fp8Rows fp8 = {.data = rows.data,
+                       .scale = scales.data,
+                       .format = s.fp8,
+                       .scale_row = by_group ? 1 : groups,
+                       .scale_group = by_group ? padded : 1};
+  rows.value = [=](std::int64_t i) { return ValueAt(s, fp8, i); };
+  // Both round: h and what it errs by. The scale of the other may be twice this one.
+  rows.bound = [=](std::int64_t i, double expected) {
+    const double scale = ScaleAt(fp8, ScaleOf(s, fp8, i));
+    const double most = MostOf(expected, scale);
+    return 1.0625 * of_h(i, most) + 0.125 * most + 3 * 0x1p-10 * scale;
+  };
+  scales.value = [=](std::int64_t i) { return ScaleAt(fp8, i); };
+  // A power of two is the next one where h errs by little; else the largest error counts.
+  scales.bound = [=](std::int64_t i, double expected) {
+    if (s.fp8.scale != Fp8Scale::kF32) return expected;
+    const std::int64_t begin = i / groups * s.hidden + i % groups * s.fp8.group;
+    const std::int64_t end = std::min(begin + s.fp8.group, (i / groups + 1) * s.hidden);
+    double worst = 0;
+    for (std::int64_t e = begin; e < end; ++e)
+      worst = std::max(worst, of_h(e, MostOf(ValueAt(s, fp8, e), expected)));
+    return worst / 448 + 2 * kF32Eps * expected;
+  };
+  to.push_back(std::move(rows));
+  to.push_back(std::move(scales));
+  return fp8;
+}
+
+std::string DiffersFromH(const MhcShape& s, const void* h, const Fp8Rows& rows) {
+  const auto elements = static_cast<std::size_t>(s.tokens * s.hidden);
+  const std::int64_t groups = GroupsOf(s);
+  const std::size_t size = rows.format.scale == Fp8Scale::kE8M0 ? 1 : sizeof(float);
+  std::vector<std::uint8_t> data(elements);
+  std::vector<std::uint8_t> scale(static_cast<std::size_t>(s.tokens * groups) * size);
+  const Fp8Rows want = {.data = data.data(), .scale = scale.data(), .format = rows.format};
+  for (std::int64_t t = 0; t < s.tokens; ++t) ref::PutFp8(h, want, t, s.hidden);
+  const auto* got = static_cast<const std::uint8_t*>(rows.data);
+  for (std::size_t i = 0; i < elements; ++i) {
+    if (got[i] != data[i])
+      return fmt::format("fp8[{}]: got {:#x}, of h comes {:#x}\n", i, got[i], data[i]);
+  }
+  for (std::int64_t i = 0; i < s.tokens * groups; ++i) {
+    const std::int64_t at = i / groups * rows.scale_row + i % groups * rows.scale_group;
+    const auto* p = static_cast<const std::byte*>(rows.scale) + at * static_cast<int>(size);
+    if (std::memcmp(p, scale.data() + static_cast<std::size_t>(i) * size, size) != 0)
+      return fmt::format("scale of row {}, group {}: got {}, of h comes {}\n", i / groups,
+                         i % groups, ScaleAt(rows, at), ScaleAt(want, i));
+  }
+  return {};
+}
+
+}  // namespace birkhoff::harness

@@ -1,0 +1,134 @@
+// The FP8 quantiser against the values of the formats' definitions.
+#include "kernels/args/fp8.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace birkhoff::fp8 {
+namespace {
+
+// Every finite code by its definition: sign, exponent - 7, three bits behind the point.
+double CodeValue(std::uint8_t code) {
+  const int exponent = code >> 3 & 15;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(code & 7, -9) : std::ldexp(8 + (code & 7), exponent - 10);
+  return (code & 0x80) != 0 ? -magnitude : magnitude;
+}
+
+TEST(Fp8, EveryCodeIsItself) {
+  for (int code = 0; code < 256; ++code) {
+    if ((code & 0x7f) == 0x7f) continue;  // the NaNs
+    EXPECT_EQ(E4m3(static_cast<float>(CodeValue(static_cast<std::uint8_t>(code)))), code);
+  }
+}
+
+// Between two codes the middle goes to the even one, and what is next to it to its own side.
+TEST(Fp8, RoundsToNearestEven) {
+  for (std::uint8_t code = 0; code < 0x7e; ++code) {
+    const auto next = static_cast<std::uint8_t>(code + 1);
+    const auto middle = static_cast<float>((CodeValue(code) + CodeValue(next)) / 2);
+    EXPECT_EQ(E4m3(middle), code % 2 == 0 ? code : next) << middle;
+    EXPECT_EQ(E4m3(std::nextafterf(middle, 0)), code) << middle;
+    EXPECT_EQ(E4m3(std::nextafterf(middle, 1000)), next) << middle;
+    EXPECT_EQ(E4m3(-middle), E4m3(middle) | 0x80) << middle;
+  }
+}
+
+TEST(Fp8, EndsAtTheLargest) {
+  for (const float x : {448.0f, 449.0f, 464.0f, 465.0f, 1e30f, HUGE_VALF}) {
+    EXPECT_EQ(E4m3(x), 0x7e) << x;
+    EXPECT_EQ(E4m3(-x), 0xfe) << x;
+  }
+  EXPECT_EQ(E4m3(std::nanf("")), 0x7f);
+  EXPECT_EQ(E4m3(-std::nanf("")), 0x7f);
+  EXPECT_EQ(E4m3(0x1p-149f), 0);
+  EXPECT_EQ(E4m3(-0.0f), 0x80);
+}
+
+// DeepSeek-V4's scales.
+TEST(Fp8, ScalesArePowersOfTwoFromAbove) {
+  const auto exponent = [](float largest) {
+    EXPECT_EQ(ScaleOf(largest, Fp8Scale::kE8M0), ScaleOf(largest, Fp8Scale::kPowerOfTwo));
+    const float scale = ScaleOf(largest, Fp8Scale::kPowerOfTwo);
+    EXPECT_EQ(scale, std::exp2(std::ilogb(scale))) << largest;
+    return std::ilogb(scale);
+  };
+  EXPECT_EQ(exponent(448), 0);
+  EXPECT_EQ(exponent(450), 1);
+  EXPECT_EQ(exponent(1), -8);
+  EXPECT_EQ(exponent(3.5f), -7);
+  EXPECT_EQ(exponent(3.515625f), -6);
+  EXPECT_EQ(exponent(7), -6);
+  EXPECT_EQ(exponent(1e-4f), -22);
+  EXPECT_EQ(exponent(0), -22);  // of nothing: the least
+  for (int k = -20; k < 100; ++k) {
+    EXPECT_EQ(exponent(std::ldexp(448.0f, k)), k);
+    EXPECT_EQ(exponent(std::nextafterf(std::ldexp(448.0f, k), HUGE_VALF)), k + 1);
+  }
+  EXPECT_EQ(ScaleOf(448 * 3, Fp8Scale::kF32), 3);
+  EXPECT_EQ(ScaleOf(1, Fp8Scale::kF32), 1.0f / 448.0f);
+  EXPECT_EQ(ScaleOf(0, Fp8Scale::kF32), 1e-4f / 448.0f);
+}
+
+float ValueOf(std::uint32_t bf16) { return FloatOf(bf16 << 16); }
+
+TEST(Fp8, AScaleIsTheQuotient) {
+  for (std::uint32_t bf16 = 0; bf16 <= 0x7f80; ++bf16) {
+    const float largest = ValueOf(bf16);
+    EXPECT_EQ(ScaleOf(largest, Fp8Scale::kF32), std::fmax(largest, 1e-4f) / 448.0f) << largest;
+  }
+}
+
+// Over all bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure; the
+// mantissas of the largest at both ends of the exponents and in the middle; a reciprocal that is
+// off by an ulp to either side, as that of a GPU may be.
+TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
+  for (const float binade : {0.0f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {
+    const std::uint32_t first = BitsOf(binade) >> 23 << 7;
+    for (std::uint32_t largest = first; largest < first + 128; ++largest) {
+      for (const Fp8Scale kind : {Fp8Scale::kF32, Fp8Scale::kPowerOfTwo}) {
+        const float scale = ScaleOf(ValueOf(largest), kind);
+        const float reciprocal = 1.0f / scale;
+        const Divisor divisors[] = {DivisorOf(scale, reciprocal),
+                                    DivisorOf(scale, std::nextafterf(reciprocal, 0)),
+                                    DivisorOf(scale, std::nextafterf(reciprocal, HUGE_VALF))};
+        for (std::uint32_t x = largest > 24 * 128 ? largest - 24 * 128 : 0; x <= largest; ++x) {
+          const std::uint8_t want = E4m3(ValueOf(x) / scale);
+          for (const Divisor& divisor : divisors)
+            ASSERT_EQ(E4m3(divisor.Divide(ValueOf(x))), want)
+                << ValueOf(x) << " of " << ValueOf(largest);
+        }
+      }
+    }
+  }
+  const Divisor infinite = DivisorOf(HUGE_VALF, 0);
+  EXPECT_EQ(E4m3(infinite.Divide(-3e38f)), 0x80);
+  EXPECT_EQ(E4m3(infinite.Divide(HUGE_VALF)), 0x7f);
+  EXPECT_EQ(E4m3(DivisorOf(1, 1).Divide(std::nanf(""))), 0x7f);
+}
+
+TEST(Fp8, TheLargestLeavesNanOut) {
+  EXPECT_EQ(Larger(1, -2), 2);
+  EXPECT_EQ(Larger(1, std::nanf("")), 1);
+  EXPECT_EQ(Larger(1, -HUGE_VALF), HUGE_VALF);
+}
+
+TEST(Fp8, PutsScalesWhereTheStepsSay) {
+  std::vector<std::uint8_t> bytes(8, 9);
+  Fp8Rows rows = {.scale = bytes.data(), .format = {32, Fp8Scale::kE8M0}};
+  rows = WithSteps(rows, 65);  // three groups
+  EXPECT_EQ(rows.scale_row, 3);
+  EXPECT_EQ(rows.scale_group, 1);
+  PutScale(rows, 1, 2, 0x1p-8f);
+  EXPECT_EQ(bytes, (std::vector<std::uint8_t>{9, 9, 9, 9, 9, 119, 9, 9}));
+  rows.scale_row = 1;
+  rows.scale_group = 4;
+  EXPECT_EQ(WithSteps(rows, 65).scale_group, 4);
+  PutScale(rows, 3, 1, HUGE_VALF);
+  EXPECT_EQ(bytes[7], 255);
+}
+
+}  // namespace
+}  // namespace birkhoff::fp8
