@@ -50,5 +50,4 @@ list(APPEND sm90_sources
   mhc_boundary.cu
   mhc_boundary_cluster.cu
   mhc_boundary_ring.cu
-  mhc_boundary_stream.cu
 )

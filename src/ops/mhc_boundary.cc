@@ -34,7 +34,6 @@ constexpr Kernel<MhcBoundaryArgs> kTable[] = {
      .source = "own",
      .device = DeviceKind::kGpu,
      .refuses = RefusesHopper,
-     .scratch = cuda::sm90::MhcBoundaryScratch,
      .state = cuda::sm90::MhcBoundaryState,
      .prepare = cuda::sm90::MhcBoundaryPrepare,
      .launch = cuda::sm90::MhcBoundaryLaunch,

@@ -38,7 +38,8 @@ BK_FP8 float Larger(float largest, float x) {
 }
 
 // The scale of a group whose largest magnitude is `largest`. The quotient by a product and one
-// correction, without the branches of a division: the same for every bf16 (tests/kernels/fp8_test.cc).
+// correction, without the branches of a division, is the same for every bf16
+// (tests/kernels/fp8_test.cc).
 BK_FP8 float ScaleOf(float largest, Fp8Scale kind) {
   constexpr float kReciprocal = 1.0f / kLargest;
   const float a = largest > 1e-4f ? largest : 1e-4f;
@@ -62,9 +63,10 @@ BK_FP8 std::uint8_t E4m3(float x) {
   return static_cast<std::uint8_t>(sign | (clamped < 0.015625f ? denormal : normal));
 }
 
-// x / scale as far as E4m3() can tell, without the branches of a division: x is a bf16 of at most the
-// magnitude that the scale was made of. A product and one correction; that no byte is another is
-// proven over all such x (tests/kernels/fp8_test.cc). By an infinite scale: 0, or NaN of infinity.
+// x / scale as far as E4m3() can tell, without the branches of a division: x is a bf16 of at most
+// the magnitude that the scale was made of. A product and one correction; that no byte is another
+// is proven over all such x (tests/kernels/fp8_test.cc). By an infinite scale: 0, or NaN of
+// infinity.
 struct Divisor {
   float scale;       // 0 if infinite, so that a correction changes nothing
   float reciprocal;  // within one ulp

@@ -37,7 +37,6 @@ void MhcTailPrepare(const MhcTailArgs&, const Exec&) { std::abort(); }
 namespace sm90 {
 
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
-std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&) { std::abort(); }
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&) { std::abort(); }
 std::string MhcBoundaryLaunch(const MhcBoundaryArgs&) { std::abort(); }

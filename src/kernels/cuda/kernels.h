@@ -53,7 +53,6 @@ namespace sm90 {
 //          the launch directly before it (prepare() ends in a memset for that reason).
 //          Exec::state holds counters: one run at a time.
 void MhcBoundary(const MhcBoundaryArgs&, const Exec&);
-std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcBoundaryState(const MhcBoundaryArgs&);
 void MhcBoundaryPrepare(const MhcBoundaryArgs&, const Exec&);
 

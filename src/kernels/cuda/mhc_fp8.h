@@ -71,22 +71,22 @@ __device__ inline void StoreFp8(std::uint8_t* row, std::int64_t column, std::int
   }
 }
 
-// The same of a token's h, with the scale of its group.
+// The same of a token's h, by the largest magnitude of its group.
 template <int kGroup>
 __device__ inline void PutFp8(const Fp8Rows& to, std::int64_t token, std::int64_t column,
-                              std::int64_t hidden, const uint4& h, float scale) {
+                              std::int64_t hidden, const uint4& h, float largest) {
+  const float scale = fp8::ScaleOf(largest, to.format.scale);
   StoreFp8(static_cast<std::uint8_t*>(to.data) + token * hidden, column, hidden,
            ToE4m3(h, DivisorOf(scale)));
   if (column % kGroup == 0 && column < hidden) fp8::PutScale(to, token, column / kGroup, scale);
 }
 
-// For a warp that has 256 columns of one token, those of lane 0 at a multiple of 256; what is beyond
-// the end of the row is 0.
+// For a warp that has 256 columns of one token, those of lane 0 at a multiple of 256; what is
+// beyond the end of the row is 0.
 template <int kGroup>
 __device__ inline void PutFp8(const Fp8Rows& to, std::int64_t token, std::int64_t column,
                               std::int64_t hidden, const uint4& h) {
-  const float largest = LargestOf<kGroup / 8>(LargestOf(h));
-  PutFp8<kGroup>(to, token, column, hidden, h, fp8::ScaleOf(largest, to.format.scale));
+  PutFp8<kGroup>(to, token, column, hidden, h, LargestOf<kGroup / 8>(LargestOf(h)));
 }
 
 }  // namespace birkhoff::cuda

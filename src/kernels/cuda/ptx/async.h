@@ -33,15 +33,9 @@ __device__ inline void BulkLoad(std::uint32_t shared, const void* from, std::uin
       : "memory");
 }
 
-// Sixteen bytes to shared memory past L1, in the current group of this thread.
+// Sixteen bytes to shared memory past L1.
 __device__ inline void CopyAsync(std::uint32_t shared, const void* from) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared), "l"(from) : "memory");
-}
-__device__ inline void CommitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Until at most kPending of this thread's groups are under way.
-template <int kPending>
-__device__ inline void WaitCopies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
 // Arrives on a barrier of the own block once all that this thread asked for so far is there.

@@ -29,11 +29,15 @@ __device__ inline void ClusterSync() {
                    : "memory");
 }
 
-// The same without release of what was written: for barriers that FenceBarrierInit() made visible,
-// and to stay until the others are done.
+// The same in two parts and without release of what was written: for barriers that
+// FenceBarrierInit() made visible, and to stay until the others are done.
+__device__ inline void ClusterArriveRelaxed() {
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+}
+__device__ inline void ClusterWait() { asm volatile("barrier.cluster.wait.aligned;" ::: "memory"); }
 __device__ inline void ClusterSyncRelaxed() {
-  asm volatile("barrier.cluster.arrive.relaxed.aligned;\n barrier.cluster.wait.aligned;" ::
-                   : "memory");
+  ClusterArriveRelaxed();
+  ClusterWait();
 }
 
 // Address of an object in the own shared memory, as PTX takes it.

@@ -1,5 +1,7 @@
 #include "kernels/cuda/sm90/mhc_boundary.h"
 
+#include <algorithm>
+
 #include "birkhoff/device.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/mhc_pack.h"
@@ -10,6 +12,27 @@ namespace birkhoff::cuda::sm90 {
 namespace {
 
 std::size_t PackedFn(const MhcBoundaryArgs& a) { return PackedBytes(kMixes, kHc, a.hidden); }
+
+// The same for `tokens` of them.
+BoundaryArgs Part(BoundaryArgs b, std::int64_t start, std::int64_t tokens) {
+  const std::int64_t hidden = b.constants.hidden;
+  b.x += start * hidden;
+  b.streams += start * kHc * hidden;
+  b.post += start;
+  b.comb += start * kHc;
+  b.streams_out += start * kHc * hidden;
+  b.pre_out += start * kHc;
+  b.post_out += start * kHc;
+  b.comb_out += start * kHc * kHc;
+  if (b.h.bf16 != nullptr) b.h.bf16 += start * hidden;
+  if (b.h.fp8.format.group != 0) {
+    const int of_scale = b.h.fp8.format.scale == Fp8Scale::kE8M0 ? 1 : 4;
+    b.h.fp8.data = static_cast<char*>(b.h.fp8.data) + start * hidden;
+    b.h.fp8.scale = static_cast<char*>(b.h.fp8.scale) + start * b.h.fp8.scale_row * of_scale;
+  }
+  b.tokens = tokens;
+  return b;
+}
 
 }  // namespace
 
@@ -39,8 +62,7 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   b.post_out = a.post_out;
   b.comb_out = a.comb_out;
   b.h = {static_cast<std::uint16_t*>(a.h), fp8::WithSteps(a.fp8, a.hidden)};
-  b.partial = static_cast<float*>(exec.scratch);
-  b.arrived = reinterpret_cast<unsigned*>(static_cast<char*>(exec.state) + PackedFn(a));
+  b.exchange = static_cast<char*>(exec.state) + PackedFn(a);
   b.tokens = a.tokens;
   b.constants = VerdictConstants(kHc, a.hidden);
   b.constants.rms_eps = a.site.rms_eps;
@@ -54,10 +76,18 @@ void MhcBoundaryAs(const BoundaryPlan& plan, const MhcBoundaryArgs& a, const Exe
   const auto stream = static_cast<cudaStream_t>(exec.stream);
   if (plan.form == BoundaryForm::kCluster && a.tokens <= kMostClusterTokens * plan.teams) {
     EnqueueCluster(b, plan.teams, stream);
-  } else if (plan.form == BoundaryForm::kRing && a.tokens <= kMostRingTokens * plan.teams) {
-    EnqueueRing(b, plan.teams, stream);
-  } else {
-    EnqueueStream(b, plan.teams, stream);
+    return;
+  }
+  // One launch, but for a million tokens.
+  const std::int64_t most = kMostRingTokens * plan.teams;
+  for (std::int64_t start = 0; start < a.tokens; start += most) {
+    const BoundaryArgs part = Part(b, start, std::min(most, a.tokens - start));
+    const std::int64_t teams = std::min(plan.teams, (part.tokens + kTile - 1) / kTile);
+    if (plan.form == BoundaryForm::kRing) {
+      EnqueueRing(part, teams, stream);
+    } else {
+      EnqueueGroups(part, teams, stream);
+    }
   }
 }
 
@@ -65,12 +95,8 @@ std::string MhcBoundaryLaunch(const MhcBoundaryArgs& a) {
   return Describe(PlanMhcBoundary(a.hidden, a.tokens), a.hidden, a.tokens);
 }
 
-std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
-  return static_cast<std::size_t>(a.tokens) * kSlices * kSums * sizeof(float);
-}
-
 std::size_t MhcBoundaryState(const MhcBoundaryArgs& a) {
-  return PackedFn(a) + static_cast<std::size_t>(a.tokens) * sizeof(unsigned);
+  return PackedFn(a) + GroupExchangeBytes();
 }
 
 void MhcBoundaryPrepare(const MhcBoundaryArgs& a, const Exec& exec) {

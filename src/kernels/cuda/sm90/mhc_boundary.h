@@ -3,9 +3,9 @@
 // the sixteen exchange the sums of a token, and in where X' waits for the verdict:
 //
 //   cluster  (few tokens)  through the shared memory of a cluster; X' stays in registers
-//   stream   (more)        through device memory, and X' comes back from L2: more blocks can work
-//                          than clusters of sixteen fit on the chip, at 8 H more bytes from L2
-//   ring     (many)        through the shared memory of a cluster; X' waits in a ring there
+//   groups   (more)        through device memory; X' waits in a ring in shared memory. More blocks
+//                          can work than clusters of sixteen fit on the chip
+//   ring     (many)        through the shared memory of a cluster; X' waits in the same ring
 #pragma once
 
 #include "kernels/args/mhc.h"
@@ -32,8 +32,7 @@ struct BoundaryArgs {
   float* post_out = nullptr;               // [T, 4]
   float* comb_out = nullptr;               // [T, 4, 4]
   HTo h = {};
-  float* partial = nullptr;     // stream: [T][slice][kSums]
-  unsigned* arrived = nullptr;  // stream: [T] slices whose sums are there; 0 between launches
+  void* exchange = nullptr;  // groups: GroupExchangeBytes(), 0 before the first launch
   std::int64_t tokens = 0;
   VerdictConstants constants = {};
   float sinkhorn_eps = 0;
@@ -41,13 +40,14 @@ struct BoundaryArgs {
 };
 
 // Tokens that a cluster of the cluster form takes at most: a block keeps a list of those it owns
-// and could not finish on the way. The ring form keeps a bit each: kMostRingTokens.
+// and could not finish on the way. The other forms keep a bit each: kMostRingTokens.
 constexpr std::int64_t kMostClusterTokens = 512;
 
 // Enqueue one boundary. The caller checked H: 4096, 5120 or 7168.
 void EnqueueCluster(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream);
-void EnqueueStream(const BoundaryArgs& a, std::int64_t groups, cudaStream_t stream);
+void EnqueueGroups(const BoundaryArgs& a, std::int64_t groups, cudaStream_t stream);
 void EnqueueRing(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stream);
+std::size_t GroupExchangeBytes();
 
 // Clusters of sixteen blocks of these forms that fit on the GPU at once; 0 where it has none.
 int MostClusters(std::int64_t hidden);
@@ -131,59 +131,6 @@ struct TileCoefficients {
     const std::int64_t token = tile * kTile + piece / 5;
     if (piece >= 5 * kTile || token >= a.tokens) return {};
     return piece % 5 == 0 ? a.post[token] : a.comb[token * kHc + piece % 5 - 1];
-  }
-};
-
-// Logits on their way from the warps that judge to the one that balances. Numbers are those of the
-// tokens that a block owns, in order.
-struct LogitQueue {
-  static constexpr int kSlots = 16;
-  static constexpr int kFloats = 20;  // sixteen logits, then the number they belong to, plus one
-  static constexpr int kBytes = kSlots * kFloats * 4 + 16;
-
-  float* slots;
-
-  __device__ volatile int* balanced() const {
-    return reinterpret_cast<volatile int*>(slots + kSlots * kFloats);
-  }
-  __device__ volatile int* number(int k) const {
-    return reinterpret_cast<volatile int*>(slots + k % kSlots * kFloats + 16);
-  }
-  // One thread, before anybody else comes.
-  __device__ void Init() const {
-    for (int k = 0; k < kSlots; ++k) *number(k) = 0;
-    *balanced() = 0;
-  }
-  // A warp, with the logit of row `lane` in every lane.
-  __device__ void Push(int k, float logit) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    while (k - *balanced() >= kSlots) {
-    }
-    if (lane >= 2 * kHc && lane < kMixes) slots[k % kSlots * kFloats + lane - 2 * kHc] = logit;
-    __threadfence_block();
-    __syncwarp();
-    if (lane == 0) *number(k) = k + 1;
-  }
-  // A warp computes comb for all `count` tokens of the block, as many at a time as have come, a
-  // lane each. token(k) is the number of a token in the batch.
-  template <class Token>
-  __device__ void Balance(const BoundaryArgs& a, int count, Token token) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    for (int done = 0; done < count;) {
-      int ready;
-      do {
-        const int k = done + lane;
-        ready = __ffs(__ballot_sync(0xffffffffu, lane >= kSlots || *number(k) != k + 1)) - 1;
-      } while (ready == 0);
-      __threadfence_block();
-      const int k = done + lane;
-      if (lane < ready)
-        Sinkhorn<kHc>(slots + k % kSlots * kFloats, a.sinkhorn_eps, a.iterations,
-                      a.comb_out + token(k) * kHc * kHc);
-      __syncwarp();
-      done += ready;
-      if (lane == 0) *balanced() = done;
-    }
   }
 };
 

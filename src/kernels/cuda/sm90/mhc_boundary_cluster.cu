@@ -151,8 +151,7 @@ __device__ void Block<H>::Bricks(const float (&weight)[8], int column) const {
     if constexpr (kGroup != 0) {
       float largest = LargestOf<4>(LargestOf(h));
       if (kGroup == 128) largest = OfGroup(n, largest);
-      if (now)
-        PutFp8<kGroup>(a.h.fp8, of, column, H, h, fp8::ScaleOf(largest, a.h.fp8.format.scale));
+      if (now) PutFp8<kGroup>(a.h.fp8, of, column, H, h, largest);
     }
   };
   int n = 0;

@@ -14,12 +14,13 @@ constexpr bool IsBuiltFor(std::int64_t hidden) {
 // Groups of sixteen blocks need a GPU much larger than the groups that may be incomplete on it.
 constexpr int kLeastMultiprocessors = 64;
 
-// Tokens that a cluster of the ring form takes at most.
+// Tokens that a cluster of the ring form or a group takes at most in a launch.
 constexpr std::int64_t kMostRingTokens = 1 << 17;
+constexpr int kMostGroups = 8;  // that there is room for to exchange sums
 
 enum class BoundaryForm : std::uint8_t {
   kCluster,  // sixteen blocks exchange sums through their shared memory
-  kStream,   // through device memory
+  kGroups,   // through device memory; X' stays in shared memory
   kRing,     // clusters again, X' in shared memory too
 };
 

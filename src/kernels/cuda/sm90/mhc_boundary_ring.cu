@@ -1,148 +1,61 @@
-// The boundary by clusters of sixteen blocks, for many tokens: tiles stream through a ring in
-// shared memory. A slot holds a tile of the slice from the moment it is asked for until its h is
-// written; X' replaces X in place and waits there for the verdict.
+// The boundary by teams of sixteen blocks whose tiles stream through a ring in shared memory. A
+// slot holds a tile of the slice from the moment it is asked for until its h is written; X' takes
+// the place of X and waits there for the verdict. Teams are of two kinds:
+//
+//   clusters    exchange sums and verdicts through shared memory, whatever else the GPU does
+//   groups      through device memory: more of them fit on the chip, and they start one block at a
+//               time. Pieces of 16 bytes each carry the number of their tile: whoever waits for
+//               one asks until the number is right, and nobody needs a fence or a counter
+//
+// Progress of groups: a block waits for blocks of its own group alone. Blocks become resident in
+// the order of their numbers (what decoupled look-back relies on too; a cooperative launch, which
+// would promise it, cost 0.7 us on an H200). So at most one group of a launch is incomplete, and
+// complete groups finish by themselves. Only launches whose incomplete groups fill the GPU together
+// could stop each other: nine streams of them on 132 multiprocessors.
+//
+// Warps:
 //
 //   bricks      one or two chunks each: X' of the tile, its sums. Part of fn stays in registers,
 //               which leaves room for more slots
-//   judge       own tokens (token i of the cluster's n-th tile is rank 2 i + n % 2's): sums over
-//               the slices, pre and the norm; tells all sixteen. Then Sinkhorn for 32 tokens at a
-//               time, a lane each: that takes as long as for one
+//   judge       own tokens (token i of the team's n-th tile is rank 2 i + n % 2's): sums over the
+//               slices, pre and the norm, for all sixteen. Then Sinkhorn for 32 tokens at a time,
+//               a lane each: that takes as long as for one
 //   producer    asks for tiles: streams, x, coefficients
 //   storer      writes X'
-//   folders     sums over the chunks, to the block that owns the token
+//   folders     sums over the chunks, for the block that owns the token
 //   collapsers  h, once the verdict is there
+//
+// FP8 in groups of 128, two lines of 64 columns: at H = 5120 and 7168 a slice has an odd number of
+// lines, and one is half of a group that another block has too. Both tell each other the largest.
 #include "kernels/cuda/ptx/registers.h"
 #include "kernels/cuda/ptx/store.h"
+#include "kernels/cuda/ptx/sync.h"
 #include "kernels/cuda/sm90/launch.h"
 #include "kernels/cuda/sm90/mhc_boundary.h"
+#include "kernels/cuda/sm90/mhc_ring_shape.h"
 
 namespace birkhoff::cuda::sm90 {
 namespace {
 
-constexpr int kMostOwn = kMostRingTokens / kTile / 2;  // tokens of a block, in one cluster
-constexpr int kBatch = 32;                             // tokens that the judge balances together
-constexpr int kLogits = 17;     // floats from a token to the next: lanes in different banks
-constexpr int kFragments = 24;  // of fn, 16 bytes for each lane, of a chunk
-
-template <int H>
-struct Shape {
-  static constexpr int kChunks = H / kChunk / kSlices;
-  // Which warps, registers and slots: docs/notes/mhc.md has what else was tried.
-  static constexpr int kEach = H == 7168 ? 2 : 1;  // chunks of a brick
-  static constexpr int kBricks = kChunks / kEach;
-  static constexpr int kFolders = H == 5120 ? 2 : 1;
-  static constexpr int kCollapsers = H == 4096 ? 4 : 5;
-  static constexpr int kServices = 3 + kFolders + kCollapsers;  // judge, producer, storer, these
-  static constexpr int kWarps = kBricks + kServices;
-  static constexpr int kThreads = kWarps * 32;
-  static_assert(kWarps % 4 == 0);
-
-  // The first warps, bricks and some others, take registers that the rest leaves.
-  static constexpr int kRich = H == 5120 ? 12 : 8;
-  static constexpr int kRichRegisters = H == 4096 ? 192 : H == 5120 ? 120 : 208;
-  static constexpr int kOtherRegisters = H == 4096 ? 64 : H == 5120 ? 56 : 48;
-  static_assert(kRich % 4 == 0 && kRich >= kBricks);
-  static_assert(kRich * kRichRegisters + (kWarps - kRich) * kOtherRegisters <=
-                65536 / kThreads / 8 * 8 * kWarps);
-  static constexpr int kHeld = H == 4096 ? 24 : H == 5120 ? 8 : 28;  // fragments, of a brick
-  static constexpr int kKept = kEach * kFragments - kHeld;           // in shared memory
-
-  static constexpr int kSlots = H == 4096 ? 8 : H == 5120 ? 5 : 4;
-  static constexpr int kXSlots = H == 4096 ? 4 : H == 5120 ? 3 : 2;
-  static constexpr int kPartials = H == 4096 ? 2 : 1;
-  static constexpr int kInboxes = (kSlots + 1) / 2;
-  static constexpr int kRow = kChunks * kChunk * 2;  // bytes of a token and stream
-  static constexpr int kStream = kTile * kRow;
-  // In a slot: streams, post, comb.
-  static constexpr int kPost = kHc * kStream;
-  static constexpr int kComb = kPost + kTile * kHc * 4;
-  static constexpr int kSlotBytes = kComb + kTile * kHc * kHc * 4;
-
-  // Where things are, in bytes.
-  static constexpr int kFn = 0;
-  static constexpr int kX = kFn + kBricks * kKept * 512;
-  static constexpr int kStreams = kX + kXSlots * kStream;
-  static constexpr int kPartial = kStreams + kSlots * kSlotBytes;
-  static constexpr int kInbox = kPartial + kPartials * kChunks * kTile * kSums * 4;
-  static constexpr int kVerdict = kInbox + kInboxes * kSlices * kSums * 4;
-  static constexpr int kWeight = kVerdict + kSlots * kTile * kVerdictFloats * 4;
-  static constexpr int kTotals = kWeight + kRow * 2;
-  static constexpr int kLogit = kTotals + kSums * 4;
-  static constexpr int kLate = kLogit + kBatch * kLogits * 4;  // a bit for each own token
-  // Of the FP8 group of 128 whose other half another block has: [slot][half of the tile][token].
-  static constexpr int kLargest = kLate + kMostOwn / 8;
-  static constexpr int kBarriers = (kLargest + kSlots * kTile * 4 + 7) / 8 * 8;
-  // What bricks hold of fn passes through the end of the ring, which the first tiles do not need.
-  static constexpr int kHeldBytes = kHeld * 512;
-  static constexpr int kStaged = kInbox - kBricks * kHeldBytes;
-  static constexpr int kFirstStaged = (kStaged - kStreams) / kSlotBytes;  // slot
-  static_assert(kStaged >= kStreams && kFirstStaged > 0);
-
-  // Numbers of barriers. Those of tile n are number + n % kSlots.
-  static constexpr int kFnHere = 0;
-  static constexpr int kFnTaken = 1;
-  static constexpr int kHere = 2;
-  static constexpr int kSummed = kHere + kSlots;
-  static constexpr int kJudged = kSummed + kSlots;
-  static constexpr int kFree = kJudged + kSlots;
-  static constexpr int kFolded = kFree + kSlots;            // + n % kPartials
-  static constexpr int kArrived = kFolded + kPartials;      // + own token % kInboxes
-  static constexpr int kLargestHere = kArrived + kInboxes;  // + 2 (n % kSlots) + half
-  static constexpr int kBarrierCount = kLargestHere + 2 * kSlots;
-  static constexpr int kShared = kBarriers + 8 * kBarrierCount;
-  static_assert(kShared <= kMostShared);
-
-  __device__ static constexpr int Arrivals(int barrier) {
-    if (barrier == kFnTaken) return kBricks;
-    if (barrier >= kHere && barrier < kSummed) return 32;
-    if (barrier >= kSummed && barrier < kJudged) return kBricks;
-    if (barrier >= kFree && barrier < kFolded) return kCollapsers + 1;
-    if (barrier >= kFolded && barrier < kArrived) return kFolders;
-    return 1;
-  }
-};
-
-// A place in a ring of `n`, and whether the ring was passed an odd number of times.
-template <int n>
-struct Turn {
-  int at = 0;
-  int phase = 0;
-  __device__ void Next() {
-    if (++at == n) {
-      at = 0;
-      phase ^= 1;
-    }
-  }
-};
-
-// A number that the compiler takes as it is: it would compute these again for every tile.
-__device__ inline int Opaque(int v) {
-  asm volatile("" : "+r"(v));
-  return v;
-}
-__device__ inline std::uint32_t SharedBase() {
-  extern __shared__ __align__(128) char shared[];
-  return ptx::SharedAddress(shared);
-}
-
-template <int H>
+template <class S>
 struct Block {
-  using S = Shape<H>;
+  static constexpr int H = S::kHidden;
   const BoundaryArgs& a;
   std::uint32_t base = static_cast<std::uint32_t>(Opaque(static_cast<int>(SharedBase())));
   int lane = static_cast<int>(threadIdx.x) % 32;
-  int rank = static_cast<int>(ptx::ClusterRank());
-  int first = static_cast<int>(ptx::ClusterId());                // tile
-  int clusters = Opaque(static_cast<int>(ptx::ClusterCount()));  // tiles from one to the next
-  int count = Count();                                           // tiles of this cluster
+  int block = Opaque(static_cast<int>(blockIdx.x));
+  int rank = block % kSlices;
+  int first = block / kSlices;                                // tile
+  int teams = Opaque(static_cast<int>(gridDim.x) / kSlices);  // tiles from one to the next
+  int count = Count();                                        // tiles of this team
 
   __device__ int Count() const {
     const int tiles = static_cast<int>((a.tokens + kTile - 1) / kTile);
-    return (tiles - first + clusters - 1) / clusters;
+    return (tiles - first + teams - 1) / teams;
   }
-  // The first token of the cluster's n-th tile.
+  // The first token of the team's n-th tile.
   __device__ std::int64_t Token(int n) const {
-    return (first + static_cast<std::int64_t>(n) * clusters) * kTile;
+    return (first + static_cast<std::int64_t>(n) * teams) * kTile;
   }
   // The k-th own token, of tile 2 k + rank % 2.
   __device__ std::int64_t Own(int k) const { return Token(2 * k + rank % 2) + rank / 2; }
@@ -151,6 +64,10 @@ struct Block {
   __device__ T* At(int offset) const {
     return static_cast<T*>(__cvta_shared_to_generic(base + offset));
   }
+  __device__ Exchange& With() const { return static_cast<Exchange*>(a.exchange)[first]; }
+  // What pieces of the n-th tile carry, once the judge has said so.
+  __device__ unsigned Number(int n) const { return *At<volatile unsigned>(S::kNumber) + 1 + n; }
+  __device__ void WaitForNumber() const { ptx::WaitBarrierOfBlock(Barrier(S::kNumberHere), 0); }
   __device__ std::uint32_t Barrier(int i) const { return base + S::kBarriers + 8 * i; }
   template <int n>
   __device__ void Wait(int barrier, const Turn<n>& turn) const {
@@ -179,46 +96,44 @@ struct Block {
   __device__ void Produce() const;
   __device__ void StoreTiles() const;
   __device__ void FoldTiles(int folder) const;
+  template <int kGroup>
   __device__ void CollapseTiles(int collapser) const;
   template <int kGroup>
-  __device__ void CollapseTilesToFp8(int collapser) const;
-  __device__ uint4 CollapseLine(int slot, int half, int line) const;
-  __device__ void TellLargest(int which, int other, float largest) const;
-  __device__ float HearLargest(int which, int phase) const;
-  template <int kGroup>
   __device__ void FinishLate() const;
+
+  __device__ const float* Sums(int k, Turn<S::kInboxes>& box) const;
+  __device__ void Tell(const Verdict<kHc, kMixes>& v, int n, int slot) const;
+  __device__ void FoldToCluster(int folder, const float* partial, int n, int box) const;
+  __device__ void FoldToGroup(int folder, const float* partial, int n) const;
+  __device__ void CollapseChunks(int collapser, int n, int slot, const Heard& v) const;
+  __device__ uint4 CollapseLine(int slot, int half, int line, const float* verdicts) const;
+  __device__ float OfOtherHalf(int n, const Turn<S::kSlots>& slot, int half, float largest) const;
+  template <int kGroup>
+  __device__ void PutLine(int n, int half, int line, const float* verdicts, const uint4& h,
+                          float largest) const;
+  template <int kGroup>
+  __device__ void CollapseLines(int collapser, int n, const Turn<S::kSlots>& slot,
+                                const float* verdicts) const;
 };
 
-template <int H>
-__device__ void Block<H>::Start() const {
+template <class S>
+__device__ void Block<S>::Start() const {
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) {
+#pragma unroll  // in a loop each takes a fence, 0.1 us on an H200
     for (int i = 0; i < S::kBarrierCount; ++i) ptx::InitBarrier(Barrier(i), S::Arrivals(i));
     ptx::FenceBarrierInit();
-    ptx::ArriveExpect(Barrier(S::kFnHere), S::kChunks * kChunkBytes);
-    const char* from = a.fn + static_cast<std::int64_t>(rank) * S::kChunks * kChunkBytes;
-    for (int b = 0; b < S::kBricks; ++b) {
-      ptx::BulkLoad(base + S::kStaged + b * S::kHeldBytes, from, S::kHeldBytes,
-                    Barrier(S::kFnHere));
-      if (S::kKept != 0)
-        ptx::BulkLoad(base + S::kFn + b * S::kKept * 512, from + S::kHeldBytes, S::kKept * 512,
-                      Barrier(S::kFnHere));
-      from += S::kEach * kChunkBytes;
-    }
   }
-  for (int i = thread; i < kMostOwn / 32; i += S::kThreads) At<unsigned>(S::kLate)[i] = 0;
-  // Parameters may be read before the launch before this one ends.
-  for (int i = thread; i < S::kChunks * kChunk; i += S::kThreads)
-    At<float>(S::kWeight)[i] =
-        a.norm_weight != nullptr ? __ldg(a.norm_weight + FirstColumn() + i) : 1;
+  for (int i = thread; i <= kMostOwn / 32; i += S::kThreads) At<unsigned>(S::kLate)[i] = 0;
   __syncthreads();
-  ptx::ClusterSyncRelaxed();
+  if constexpr (S::kClusters) ptx::ClusterArriveRelaxed();
 }
 
 // Code for the services of kBegin ... kEnd - 1 alone: each set has its number of registers.
-template <int H>
+template <class S>
 template <int kGroup, int kBegin, int kEnd>
-__device__ void Block<H>::Serve() const {
+__device__ void Block<S>::Serve() const {
+  if constexpr (S::kClusters) ptx::ClusterWait();
   const int service = static_cast<int>(threadIdx.x) / 32 - S::kBricks;
   const auto is = [&](int first, int end) {
     return first < kEnd && kBegin < end && first <= service && service < end;
@@ -235,19 +150,27 @@ __device__ void Block<H>::Serve() const {
   } else if (is(kStorer, kCollapser)) {
     StoreTiles();
   } else if (is(kCollapser, S::kServices)) {
-    if constexpr (kGroup != 0) {
-      CollapseTilesToFp8<kGroup>(service - kCollapser);
-    } else {
-      CollapseTiles(service - kCollapser);
-    }
+    CollapseTiles<kGroup>(service - kCollapser);
   }
 }
 
-template <int H>
-__device__ void Block<H>::Bricks() const {
+template <class S>
+__device__ void Block<S>::Bricks() const {
   const int brick = static_cast<int>(threadIdx.x) / 32;
+  // Each brick asks for its part of fn itself and waits for that alone.
+  if (lane == 0) {
+    const int fn = S::kFnHere + brick;
+    const char* from = a.fn + (rank * S::kBricks + brick) * (S::kEach * kChunkBytes);
+    ptx::ArriveExpect(Barrier(fn), S::kEach * kChunkBytes);
+    ptx::BulkLoad(base + S::kStaged + brick * S::kHeldBytes, from, S::kHeldBytes, Barrier(fn));
+    if (S::kKept != 0)
+      ptx::BulkLoad(base + S::kFn + brick * S::kKept * 512, from + S::kHeldBytes, S::kKept * 512,
+                    Barrier(fn));
+  }
+  __syncwarp();
+  if constexpr (S::kClusters) ptx::ClusterWait();
   uint4 held[S::kHeld];
-  ptx::WaitBarrierOfBlock(Barrier(S::kFnHere), 0);
+  ptx::WaitBarrierOfBlock(Barrier(S::kFnHere + brick), 0);
   const auto* staged = At<const uint4>(S::kStaged + brick * S::kHeldBytes) + lane;
 #pragma unroll
   for (int i = 0; i < S::kHeld; ++i) held[i] = staged[i * 32];
@@ -306,42 +229,89 @@ __device__ void Block<H>::Bricks() const {
   }
 }
 
-template <int H>
-__device__ void Block<H>::JudgeOwn() const {
+// The sums of all slices of the k-th own token, once they are there.
+template <class S>
+__device__ const float* Block<S>::Sums(int k, Turn<S::kInboxes>& box) const {
+  if constexpr (S::kClusters) {
+    if (lane == 0) ptx::ArriveExpect(Barrier(S::kArrived + box.at), S::kInboxBytes);
+    __syncwarp();
+    Wait(S::kArrived, box);
+  } else {
+    constexpr int kEach = kSlices * kSumPieces / 32;
+    const int n = 2 * k + rank % 2;
+    const unsigned number = Number(n);
+    const uint4* sums = With().sums[n % Exchange::kTurns][rank / 2][0] + lane;
+    uint4 v[kEach];
+#pragma unroll
+    for (uint4& piece : v) piece.w = number - 1;
+    bool all;
+    do {
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) {
+        if (v[i].w != number) v[i] = ptx::LoadPiece(sums + 32 * i);
+      }
+      all = true;
+#pragma unroll
+      for (const uint4& piece : v) all &= piece.w == number;
+    } while (!__all_sync(0xffffffffu, all));
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) At<uint4>(S::kInbox)[32 * i + lane] = v[i];
+    __syncwarp();
+  }
+  return At<float>(S::kInbox + box.at * S::kInboxBytes);
+}
+
+template <class S>
+__device__ void Block<S>::Tell(const Verdict<kHc, kMixes>& v, int n, int slot) const {
+  const auto word = [](float f) { return __float_as_uint(f); };
+  if constexpr (S::kClusters) {
+    if (lane >= kSlices) return;
+    const std::uint32_t to = ptx::RemoteAddress(
+        base + S::kVerdict + (slot * kTile + rank / 2) * kVerdictFloats * 4, lane);
+    const std::uint32_t signal = ptx::RemoteAddress(Barrier(S::kJudged + slot), lane);
+    ptx::StoreAsync(to, {word(v.pre[0]), word(v.pre[1]), word(v.pre[2]), word(v.pre[3])}, signal);
+    ptx::StoreAsync(to + 16, {word(v.norm), word(v.direct ? 1.0f : 0.0f), 0, 0}, signal);
+  } else {
+    uint4* to = With().verdicts[n % Exchange::kTurns][rank / 2];
+    const unsigned number = Number(n);
+    if (lane == 0) ptx::StorePiece(to, {word(v.pre[0]), word(v.pre[1]), word(v.pre[2]), number});
+    if (lane == 1) ptx::StorePiece(to + 1, {word(v.pre[3]), word(v.norm), v.direct, number});
+  }
+}
+
+template <class S>
+__device__ void Block<S>::JudgeOwn() const {
   const Affine<kHc, kMixes> affine(a.scale, a.base, lane);
   const int own_count = (count - rank % 2 + 1) / 2;
   Turn<S::kInboxes> box;
   int slot = rank % 2;
   ptx::WaitForPrevious();
-  for (int k = 0; k < own_count; ++k) {
-    if (lane == 0) ptx::ArriveExpect(Barrier(S::kArrived + box.at), kSlices * kSums * 4);
-    __syncwarp();
-    Wait(S::kArrived, box);
-    const float* inbox = At<float>(S::kInbox) + box.at * kSlices * kSums;
-    const auto v = Judge<kHc, kMixes>(
-        a.constants, affine, [&](int slice, int i) { return inbox[slice * kSums + i]; },
-        At<float>(S::kTotals));
-    if (lane < kSlices) {
-      const std::uint32_t to = ptx::RemoteAddress(
-          base + S::kVerdict + (slot * kTile + rank / 2) * kVerdictFloats * 4, lane);
-      const std::uint32_t signal = ptx::RemoteAddress(Barrier(S::kJudged + slot), lane);
-      ptx::StoreAsync(to,
-                      {__float_as_uint(v.pre[0]), __float_as_uint(v.pre[1]),
-                       __float_as_uint(v.pre[2]), __float_as_uint(v.pre[3])},
-                      signal);
-      ptx::StoreAsync(to + 16,
-                      {__float_as_uint(v.norm), __float_as_uint(v.direct ? 1.0f : 0.0f), 0, 0},
-                      signal);
+  if constexpr (!S::kClusters) {
+    if (lane == 0) {
+      *At<unsigned>(S::kNumber) = With().tiles;
+      ptx::Arrive(Barrier(S::kNumberHere));
     }
+    __syncwarp();
+  }
+  for (int k = 0; k < own_count; ++k) {
+    const float* sums = Sums(k, box);
+    const auto verdict = Judge<kHc, kMixes>(
+        a.constants, affine,
+        [&](int slice, int i) {
+          return S::kClusters ? sums[slice * kSums + i]
+                              : sums[slice * kSumPieces * 4 + i / 3 * 4 + i % 3];
+        },
+        At<float>(S::kTotals));
+    Tell(verdict, 2 * k + rank % 2, slot);
     const std::int64_t token = Own(k);
     if (token < a.tokens) {
-      if (lane < kHc) a.pre_out[token * kHc + lane] = v.gate;
-      if (lane >= kHc && lane < 2 * kHc) a.post_out[token * kHc + lane - kHc] = v.gate;
-      if (v.direct && lane == 0) At<unsigned>(S::kLate)[k / 32] |= 1u << k % 32;
+      if (lane < kHc) a.pre_out[token * kHc + lane] = verdict.gate;
+      if (lane >= kHc && lane < 2 * kHc) a.post_out[token * kHc + lane - kHc] = verdict.gate;
+      if (verdict.direct && lane == 0) At<unsigned>(S::kLate)[k / 32] |= 1u << k % 32;
     }
     float* logits = At<float>(S::kLogit);
     if (lane >= 2 * kHc && lane < kMixes)
-      logits[k % kBatch * kLogits + lane - 2 * kHc] = v.logit[0];
+      logits[k % kBatch * kLogits + lane - 2 * kHc] = verdict.logit[0];
     __syncwarp();
     if (k % kBatch == kBatch - 1 || k + 1 == own_count) {
       const int mine = k / kBatch * kBatch + lane;
@@ -355,8 +325,8 @@ __device__ void Block<H>::JudgeOwn() const {
   }
 }
 
-template <int H>
-__device__ void Block<H>::Produce() const {
+template <class S>
+__device__ void Block<S>::Produce() const {
   const std::int64_t column = FirstColumn() + lane % 8 * 8;
   const int place = PlaceInLine();
   ptx::WaitForPrevious();
@@ -405,8 +375,8 @@ __device__ void Block<H>::Produce() const {
   }
 }
 
-template <int H>
-__device__ void Block<H>::StoreTiles() const {
+template <class S>
+__device__ void Block<S>::StoreTiles() const {
   const std::int64_t column = FirstColumn() + lane % 8 * 8;
   const int place = PlaceInLine();
   ptx::WaitForPrevious();
@@ -414,7 +384,7 @@ __device__ void Block<H>::StoreTiles() const {
   for (int n = 0; n < count; ++n) {
     Wait(S::kSummed, slot);
     const std::int64_t token = Token(n) + lane / 8;
-    std::uint16_t* out = a.streams_out + token * kHc * H + column;
+    std::uint16_t* out = Opaque(a.streams_out + token * kHc * H + column);
     const char* from = At<const char>(S::kStreams + slot.at * S::kSlotBytes + place);
 #pragma unroll
     for (int i = 0; i < kTile; i += 4) {
@@ -437,30 +407,63 @@ __device__ void Block<H>::StoreTiles() const {
   }
 }
 
-template <int H>
-__device__ void Block<H>::FoldTiles(int folder) const {
+template <class S>
+__device__ void Block<S>::FoldToCluster(int folder, const float* partial, int n, int box) const {
+  const std::uint32_t inbox = base + S::kInbox + box * S::kInboxBytes + rank * kSums * 4;
+#pragma unroll
+  for (int i = 0; i < kTile * kPieces; i += 32 * S::kFolders) {
+    const int piece = i + folder * 32 + lane;
+    if (piece >= kTile * kPieces) break;
+    const float4 sum = Fold<S::kChunks>(partial, piece);
+    const int owner = 2 * (piece / kPieces) + n % 2;
+    ptx::StoreAsync(ptx::RemoteAddress(inbox + piece % kPieces * 16, owner),
+                    {__float_as_uint(sum.x), __float_as_uint(sum.y), __float_as_uint(sum.z),
+                     __float_as_uint(sum.w)},
+                    ptx::RemoteAddress(Barrier(S::kArrived + box), owner));
+  }
+}
+
+template <class S>
+__device__ void Block<S>::FoldToGroup(int folder, const float* partial, int n) const {
+  const unsigned number = Number(n);
+  auto* to = With().sums[n % Exchange::kTurns];
+#pragma unroll
+  for (int i = 0; i < kTile * kSumPieces; i += 32 * S::kFolders) {
+    const int piece = i + folder * 32 + lane;
+    if (piece >= kTile * kSumPieces) break;
+    float sum[3];
+#pragma unroll
+    for (int j = 0; j < 3; ++j) sum[j] = partial[3 * piece + j];
+#pragma unroll
+    for (int c = 1; c < S::kChunks; ++c) {
+#pragma unroll
+      for (int j = 0; j < 3; ++j)
+        sum[j] = __fadd_rn(sum[j], partial[c * kTile * kSums + 3 * piece + j]);
+    }
+    ptx::StorePiece(
+        &to[piece / kSumPieces][rank][piece % kSumPieces],
+        {__float_as_uint(sum[0]), __float_as_uint(sum[1]), __float_as_uint(sum[2]), number});
+  }
+}
+
+template <class S>
+__device__ void Block<S>::FoldTiles(int folder) const {
+  if constexpr (!S::kClusters) WaitForNumber();
   Turn<S::kSlots> slot;
   Turn<S::kPartials> from;
   Turn<2 * S::kInboxes> box;  // for two tiles, of even and of odd owners
   for (int n = 0; n < count; ++n) {
     Wait(S::kSummed, slot);
-    if (folder == 0 && lane == 0)
-      ptx::ArriveExpect(Barrier(S::kJudged + slot.at), kTile * kVerdictFloats * 4);
     const float* partial = At<float>(S::kPartial) + from.at * S::kChunks * kTile * kSums;
-    // Free since the verdict on the tile that had it before: without it, and those before it, which
-    // collapsers take in order, this tile had no slot.
-    static_assert(2 * S::kInboxes >= S::kSlots);
-    const std::uint32_t inbox = base + S::kInbox + (box.at / 2 * kSlices + rank) * kSums * 4;
-#pragma unroll
-    for (int i = 0; i < kTile * kPieces; i += 32 * S::kFolders) {
-      const int piece = i + folder * 32 + lane;
-      if (piece >= kTile * kPieces) break;
-      const float4 sum = Fold<S::kChunks>(partial, piece);
-      const int owner = 2 * (piece / kPieces) + n % 2;
-      ptx::StoreAsync(ptx::RemoteAddress(inbox + piece % kPieces * 16, owner),
-                      {__float_as_uint(sum.x), __float_as_uint(sum.y), __float_as_uint(sum.z),
-                       __float_as_uint(sum.w)},
-                      ptx::RemoteAddress(Barrier(S::kArrived + box.at / 2), owner));
+    // Where the sums go is free since the verdict on the tile that had it before: without it, and
+    // those before it, which collapsers take in order, this tile had no slot.
+    if constexpr (S::kClusters) {
+      static_assert(2 * S::kInboxes >= S::kSlots);
+      if (folder == 0 && lane == 0)
+        ptx::ArriveExpect(Barrier(S::kJudged + slot.at), kTile * kVerdictFloats * 4);
+      FoldToCluster(folder, partial, n, box.at / 2);
+    } else {
+      FoldToGroup(folder, partial, n);
     }
     __syncwarp();
     if (lane == 0) ptx::Arrive(Barrier(S::kFolded + from.at));
@@ -470,137 +473,191 @@ __device__ void Block<H>::FoldTiles(int folder) const {
   }
 }
 
-template <int H>
-__device__ void Block<H>::CollapseTiles(int collapser) const {
+template <class S>
+__device__ void Block<S>::CollapseChunks(int collapser, int n, int slot, const Heard& v) const {
+  constexpr int kAtOnce = S::kOtherRegisters < 56 ? 1 : S::kChunks;  // else they spill
   const int column = rank * S::kChunks * kChunk + lane % 4 * 8;
   const int place = Place(0);
-  constexpr int kAtOnce = S::kOtherRegisters < 56 ? 1 : S::kChunks;  // else they spill
-  ptx::WaitForPrevious();
-  Turn<S::kSlots> slot;
-  for (int n = 0; n < count; ++n) {
-    Wait(S::kSummed, slot);  // orders X' before what follows; it is there long before the verdict
-    Wait(S::kJudged, slot);
-    const float* verdict = At<float>(S::kVerdict) + (slot.at * kTile + lane / 4) * kVerdictFloats;
-    const float4 p = *reinterpret_cast<const float4*>(verdict);
-    const float pre[kHc] = {p.x, p.y, p.z, p.w};
-    const float2 norm = *reinterpret_cast<const float2*>(verdict + 4);
-    const int token = static_cast<int>(Token(n)) + lane / 4;
-    const bool now = token < static_cast<int>(a.tokens) && norm.y == 0;
-    std::uint16_t* h = a.h.bf16 + static_cast<std::int64_t>(token) * H + column;
-    const auto* tile = At<const char>(S::kStreams + slot.at * S::kSlotBytes);
+  const int token = static_cast<int>(Token(n)) + lane / 4;
+  const bool now = token < static_cast<int>(a.tokens) && !v.late;
+  std::uint16_t* h = a.h.bf16 + static_cast<std::int64_t>(token) * H + column;
+  const auto* tile = At<const char>(S::kStreams + slot * S::kSlotBytes);
 #pragma unroll kAtOnce
-    for (int i = 0; i < S::kChunks; i += S::kCollapsers) {
-      const int c = i + collapser;
-      if (c >= S::kChunks) break;
-      const char* from = tile + c / 2 * 128 + (place ^ c % 2 * 64);
-      uint4 v[kHc];
+  for (int i = 0; i < S::kChunks; i += S::kCollapsers) {
+    const int c = i + collapser;
+    if (c >= S::kChunks) break;
+    const char* from = tile + c / 2 * 128 + (place ^ c % 2 * 64);
+    uint4 mixed[kHc];
 #pragma unroll
-      for (int j = 0; j < kHc; ++j) v[j] = *reinterpret_cast<const uint4*>(from + j * S::kStream);
-      float weight[8];
-      const auto* weights = At<const float4>(S::kWeight) + c * 8 + lane % 4 * 2;
-      *reinterpret_cast<float4*>(weight) = weights[0];
-      *reinterpret_cast<float4*>(weight + 4) = weights[1];
-      const uint4 out = Collapse<kHc>(v, pre, norm.x, weight);
-      if (now) ptx::Store(h + c * kChunk, out);
-    }
-    __syncwarp();
-    if (lane == 0) ptx::Arrive(Barrier(S::kFree + slot.at));
-    slot.Next();
+    for (int j = 0; j < kHc; ++j) mixed[j] = *reinterpret_cast<const uint4*>(from + j * S::kStream);
+    float weight[8];
+    const auto* weights = At<const float4>(S::kWeight) + c * 8 + lane % 4 * 2;
+    *reinterpret_cast<float4*>(weight) = weights[0];
+    *reinterpret_cast<float4*>(weight + 4) = weights[1];
+    const uint4 out = Collapse<kHc>(mixed, v.pre, v.norm, weight);
+    if (now) ptx::Store(h + c * kChunk, out);
   }
 }
 
-// Four tokens' largest magnitudes in the half of a group that this block has, to the one with the
-// other half, and what came from there. A place is free again: the other writes the next into it
-// after a verdict that follows when this warp is done with the slot.
-template <int H>
-__device__ void Block<H>::TellLargest(int which, int other, float largest) const {
-  const std::uint32_t barrier = Barrier(S::kLargestHere + which);
-  if (lane == 0) ptx::ArriveExpect(barrier, kTile / 2 * 4);
-  if (lane % 8 == 0)
-    ptx::StoreAsync(ptx::RemoteAddress(base + S::kLargest + (which * 4 + lane / 8) * 4, other),
-                    largest, ptx::RemoteAddress(barrier, other));
-}
-template <int H>
-__device__ float Block<H>::HearLargest(int which, int phase) const {
-  ptx::WaitBarrierOfBlock(Barrier(S::kLargestHere + which), phase);
-  return *At<float>(S::kLargest + (which * 4 + lane / 8) * 4);
-}
-
-// h of 64 columns, a line, for the half of a tile that is four tokens. Lanes are those of
-// PlaceInLine().
-template <int H>
-__device__ uint4 Block<H>::CollapseLine(int slot, int half, int line) const {
-  const float* verdict =
-      At<float>(S::kVerdict) + (slot * kTile + half * 4 + lane / 8) * kVerdictFloats;
+// h of a line for four tokens. Lanes are those of PlaceInLine(); verdicts are of the tile.
+template <class S>
+__device__ uint4 Block<S>::CollapseLine(int slot, int half, int line, const float* verdicts) const {
+  const float* verdict = verdicts + (half * (kTile / 2) + lane / 8) * kVerdictFloats;
   const float4 p = *reinterpret_cast<const float4*>(verdict);
   const float pre[kHc] = {p.x, p.y, p.z, p.w};
   const char* from = At<const char>(S::kStreams + slot * S::kSlotBytes) + PlaceInLine() +
-                     half * 4 * S::kRow + line * 128;
-  uint4 v[kHc];
+                     half * (kTile / 2) * S::kRow + line * 128;
+  uint4 mixed[kHc];
 #pragma unroll
-  for (int j = 0; j < kHc; ++j) v[j] = *reinterpret_cast<const uint4*>(from + j * S::kStream);
+  for (int j = 0; j < kHc; ++j) mixed[j] = *reinterpret_cast<const uint4*>(from + j * S::kStream);
   float weight[8];
   const auto* weights = At<const float4>(S::kWeight + (line * 64 + lane % 8 * 8) * 4);
   *reinterpret_cast<float4*>(weight) = weights[0];
   *reinterpret_cast<float4*>(weight + 4) = weights[1];
-  return Collapse<kHc>(v, pre, verdict[4], weight);
+  return Collapse<kHc>(mixed, pre, verdict[4], weight);
 }
 
-// To FP8. Two lines are a group of 128. Where the slice has an odd number of them, one is half of a
-// group that another block has too: the first of odd ranks, the last of even ones.
-template <int H>
+// Four tokens' largest magnitudes in the half of a group that another block has, for those of this
+// one. A place is free again: the other writes the next into it after a verdict that follows when
+// this warp is done with the slot.
+template <class S>
+__device__ float Block<S>::OfOtherHalf(int n, const Turn<S::kSlots>& slot, int half,
+                                       float largest) const {
+  const int other = rank ^ 1;
+  const int token = half * (kTile / 2) + lane / 8;
+  if constexpr (S::kClusters) {
+    const int barrier = S::kLargestHere + 2 * slot.at + half;
+    const int place = S::kLargest + (slot.at * kTile + token) * 4;
+    if (lane == 0) ptx::ArriveExpect(Barrier(barrier), kTile / 2 * 4);
+    if (lane % 8 == 0)
+      ptx::StoreAsync(ptx::RemoteAddress(base + place, other), largest,
+                      ptx::RemoteAddress(Barrier(barrier), other));
+    ptx::WaitBarrierOfBlock(Barrier(barrier), slot.phase);
+    return *At<float>(place);
+  } else {
+    const unsigned number = Number(n);
+    auto* all = With().largest[n % Exchange::kTurns];
+    if (lane % 8 == 0)
+      ptx::StorePiece(&all[rank][token],
+                      number | static_cast<std::uint64_t>(__float_as_uint(largest)) << 32);
+    std::uint64_t heard;
+    do {
+      heard = ptx::LoadPiece(&all[other][token]);
+    } while (static_cast<unsigned>(heard) != number);
+    __syncwarp();
+    return __uint_as_float(static_cast<unsigned>(heard >> 32));
+  }
+}
+
+// Writes what CollapseLine() gave.
+template <class S>
 template <int kGroup>
-__device__ void Block<H>::CollapseTilesToFp8(int collapser) const {
+__device__ void Block<S>::PutLine(int n, int half, int line, const float* verdicts, const uint4& h,
+                                  float largest) const {
+  const int token = static_cast<int>(Token(n)) + half * (kTile / 2) + lane / 8;
+  const bool late = verdicts[(half * (kTile / 2) + lane / 8) * kVerdictFloats + 5] != 0;
+  if (token >= static_cast<int>(a.tokens) || late) return;
+  const int column = rank * S::kChunks * kChunk + line * 64 + lane % 8 * 8;
+  const std::int64_t at = static_cast<std::int64_t>(token) * H + column;
+  if (a.h.bf16 != nullptr) ptx::Store(a.h.bf16 + at, h);
+  const float scale = fp8::ScaleOf(largest, a.h.fp8.format.scale);
+  ptx::Store(static_cast<std::uint8_t*>(a.h.fp8.data) + at, ToE4m3(h, DivisorOf(scale)));
+  if (column % kGroup == 0) fp8::PutScale(a.h.fp8, token, column / kGroup, scale);
+}
+
+// To FP8; a unit is four tokens of a line, or of a group of 128. A split group comes last, by who
+// has least to do: nobody else waits for the other block. Its second line is its first again, since
+// a branch costs more than that. A Block anew for each unit: what would stay in registers from one
+// to the next spills.
+template <class S>
+template <int kGroup>
+__device__ void Block<S>::CollapseLines(int collapser, int n, const Turn<S::kSlots>& slot,
+                                        const float* verdicts) const {
   constexpr int kLines = S::kChunks / 2;
-  constexpr int kAtOnce = S::kOtherRegisters < 64 ? 1 : 2;  // else they spill
-  const int odd = rank % 2;
-  ptx::WaitForPrevious();
-  Turn<S::kSlots> slot;
-  for (int n = 0; n < count; ++n) {
-    Wait(S::kSummed, slot);
-    Wait(S::kJudged, slot);
-    const int first = static_cast<int>(Token(n)) + lane / 8;
-    const auto put = [&](int half, int line, const uint4& h, float largest) {
-      const int token = first + half * 4;
-      const bool late =
-          At<float>(S::kVerdict)[(slot.at * kTile + half * 4 + lane / 8) * kVerdictFloats + 5] != 0;
-      if (token >= static_cast<int>(a.tokens) || late) return;
-      const int column = rank * S::kChunks * kChunk + line * 64 + lane % 8 * 8;
-      const std::int64_t at = static_cast<std::int64_t>(token) * H + column;
-      if (a.h.bf16 != nullptr) ptx::Store(a.h.bf16 + at, h);
-      const float scale = fp8::ScaleOf(largest, a.h.fp8.format.scale);
-      ptx::Store(static_cast<std::uint8_t*>(a.h.fp8.data) + at, ToE4m3(h, DivisorOf(scale)));
-      if (column % kGroup == 0) fp8::PutScale(a.h.fp8, token, column / kGroup, scale);
-    };
-    if constexpr (kGroup == 32) {
+  if constexpr (kGroup == 32) {
+    constexpr int kAtOnce = S::kOtherRegisters < 64 ? 1 : 2;  // else they spill
 #pragma unroll kAtOnce
-      for (int i = 0; i < 2 * kLines; i += S::kCollapsers) {
-        const int unit = i + collapser;
-        if (2 * kLines % S::kCollapsers != 0 && unit >= 2 * kLines) break;
-        const uint4 h = CollapseLine(slot.at, unit % 2, unit / 2);
-        put(unit % 2, unit / 2, h, LargestOf<4>(LargestOf(h)));
-      }
-    } else {
-      // The split group last, by who has least to do: nobody else waits for the other block.
-      constexpr int kWhole = kLines / 2 * 2;  // units
+    for (int i = 0; i < 2 * kLines; i += S::kCollapsers) {
+      const int unit = i + collapser;
+      const Block here{a};
+      if (2 * kLines % S::kCollapsers != 0 && unit >= 2 * kLines) break;
+      const uint4 h = here.CollapseLine(slot.at, unit % 2, unit / 2, verdicts);
+      here.template PutLine<32>(n, unit % 2, unit / 2, verdicts, h, LargestOf<4>(LargestOf(h)));
+      __syncwarp();
+    }
+  } else {
+    constexpr int kWhole = kLines / 2 * 2;  // units
 #pragma unroll 1
-      for (int unit = collapser; unit < kWhole + kLines % 2 * 2; unit += S::kCollapsers) {
-        const int half = unit % 2;
-        const bool split = unit >= kWhole;
-        const int line = split ? (odd != 0 ? 0 : kLines - 1) : unit / 2 * 2 + kLines % 2 * odd;
-        // Of the split group the second line is the first again: a branch costs more than that.
-        const int step = split ? 0 : 1;
-        const uint4 h[2] = {CollapseLine(slot.at, half, line),
-                            CollapseLine(slot.at, half, line + step)};
-        float largest = LargestOf<8>(fmaxf(LargestOf(h[0]), LargestOf(h[1])));
-        if (split) {
-          const int which = 2 * slot.at + half;
-          TellLargest(which, odd != 0 ? rank - 1 : rank + 1, largest);
-          largest = fmaxf(largest, HearLargest(which, slot.phase));
-        }
+    for (int unit = collapser; unit < kWhole + kLines % 2 * 2; unit += S::kCollapsers) {
+      const Block here{a};
+      const int half = unit % 2;
+      const bool split = unit >= kWhole;
+      const int odd = kLines % 2 * (here.rank % 2);
+      const int line = split ? (odd != 0 ? 0 : kLines - 1) : unit / 2 * 2 + odd;
+      const int step = split ? 0 : 1;
+      const uint4 h[2] = {here.CollapseLine(slot.at, half, line, verdicts),
+                          here.CollapseLine(slot.at, half, line + step, verdicts)};
+      float largest = LargestOf<8>(fmaxf(LargestOf(h[0]), LargestOf(h[1])));
+      if (split) largest = fmaxf(largest, here.OfOtherHalf(n, slot, half, largest));
 #pragma unroll
-        for (int i = 0; i < 2; ++i) put(half, line + i * step, h[i], largest);
+      for (int i = 0; i < 2; ++i)
+        here.template PutLine<128>(n, half, line + i * step, verdicts, h[i], largest);
+      __syncwarp();
+    }
+  }
+}
+
+template <class S>
+template <int kGroup>
+__device__ void Block<S>::CollapseTiles(int collapser) const {
+  constexpr bool kAhead = !S::kClusters && S::kOtherRegisters >= 56;  // else they spill
+  // What a warp needs of the weights it brings itself: those of its chunks, or all.
+  constexpr int kStep = kGroup == 0 ? S::kCollapsers : 1;
+  for (int c = kGroup == 0 ? collapser : 0; c < S::kChunks; c += kStep)
+    At<float>(S::kWeight)[c * kChunk + lane] =
+        a.norm_weight != nullptr ? __ldg(a.norm_weight + FirstColumn() + c * kChunk + lane) : 1;
+  __syncwarp();
+  ptx::WaitForPrevious();
+  if constexpr (!S::kClusters) WaitForNumber();
+  uint4 piece[kVerdictPieces];
+  const auto ask = [&](int n) {
+    const uint4* from = With().verdicts[n % Exchange::kTurns][lane / 4];
+#pragma unroll
+    for (int i = 0; i < kVerdictPieces; ++i) piece[i] = ptx::LoadPiece(from + i);
+  };
+  Turn<S::kSlots> slot;
+  if (kAhead) ask(0);
+  for (int n = 0; n < count; ++n) {
+    Wait(S::kSummed, slot);  // orders X' before what follows; it is there long before the verdict
+    Heard v;
+    if constexpr (S::kClusters) {
+      Wait(S::kJudged, slot);
+      const float* verdict = At<float>(S::kVerdict) + (slot.at * kTile + lane / 4) * kVerdictFloats;
+      const float4 p = *reinterpret_cast<const float4*>(verdict);
+      v = {{p.x, p.y, p.z, p.w}, verdict[4], verdict[5] != 0};
+    } else {
+      if (!kAhead) ask(n);
+      while (piece[0].w != Number(n) || piece[1].w != Number(n)) ask(n);
+      __syncwarp();
+      v = {{__uint_as_float(piece[0].x), __uint_as_float(piece[0].y), __uint_as_float(piece[0].z),
+            __uint_as_float(piece[1].x)},
+           __uint_as_float(piece[1].y),
+           piece[1].z != 0};
+    }
+    if (kAhead && n + 1 < count) ask(n + 1);
+    if (v.late && Token(n) + lane / 4 < a.tokens) *At<unsigned>(S::kAnyLate) = 1;
+    if constexpr (kGroup == 0) {
+      CollapseChunks(collapser, n, slot.at, v);
+    } else {
+      float* verdicts =
+          At<float>(S::kVerdict) + (S::kClusters ? slot.at : collapser) * kTile * kVerdictFloats;
+      if (!S::kClusters && lane % 4 == 0) {
+        auto* to = reinterpret_cast<float4*>(verdicts + lane / 4 * kVerdictFloats);
+        to[0] = {v.pre[0], v.pre[1], v.pre[2], v.pre[3]};
+        to[1] = {v.norm, v.late ? 1.0f : 0.0f, 0, 0};
       }
+      __syncwarp();
+      CollapseLines<kGroup>(collapser, n, slot, verdicts);
     }
     __syncwarp();
     if (lane == 0) ptx::Arrive(Barrier(S::kFree + slot.at));
@@ -608,11 +665,22 @@ __device__ void Block<H>::CollapseTilesToFp8(int collapser) const {
   }
 }
 
-// Own tokens whose norm must be summed column by column. After a barrier of the cluster, so that X'
-// is there; where the ring was there is room now.
-template <int H>
+// Own tokens whose norm must be summed column by column, once all X' is there: after a barrier of
+// the cluster, or when the whole group has come here, of which all blocks saw the same verdicts and
+// come or do not. Where the ring was there is room now.
+template <class S>
 template <int kGroup>
-__device__ void Block<H>::FinishLate() const {
+__device__ void Block<S>::FinishLate() const {
+  if (*At<unsigned>(S::kAnyLate) == 0) return;
+  if constexpr (!S::kClusters) {
+    if (threadIdx.x == 0) {
+      unsigned& finished = With().finished;
+      __threadfence();
+      const unsigned before = atomicAdd(&finished, 1);
+      ptx::WaitUntilNot(&finished, before / kSlices, kSlices);
+    }
+    __syncthreads();
+  }
   const Team<SyncBlock> team = {static_cast<int>(threadIdx.x), S::kThreads, {}};
   const int own_count = (count - rank % 2 + 1) / 2;
   for (int k = 0; k < own_count; k += 32) {
@@ -627,31 +695,42 @@ __device__ void Block<H>::FinishLate() const {
   }
 }
 
-template <int H, int kGroup>
-__global__ void __launch_bounds__(Shape<H>::kThreads, 1)
-    Boundary(const __grid_constant__ BoundaryArgs a) {
-  using S = Shape<H>;
+template <class S, int kGroup>
+__global__ void __launch_bounds__(S::kThreads, 1) Boundary(const __grid_constant__ BoundaryArgs a) {
   // A block anew for each role: what all had in common would stay in registers throughout.
-  Block<H>{a}.Start();
+  Block<S>{a}.Start();
   if (threadIdx.x < S::kRich * 32) {
     ptx::TakeRegisters<S::kRichRegisters>();
     if (threadIdx.x < S::kBricks * 32) {
-      Block<H>{a}.Bricks();
+      Block<S>{a}.Bricks();
     } else {
-      Block<H>{a}.template Serve<kGroup, 0, S::kRich - S::kBricks>();
+      Block<S>{a}.template Serve<kGroup, 0, S::kRich - S::kBricks>();
     }
   } else {
     ptx::LeaveRegisters<S::kOtherRegisters>();
-    Block<H>{a}.template Serve<kGroup, S::kRich - S::kBricks, S::kServices>();
+    Block<S>{a}.template Serve<kGroup, S::kRich - S::kBricks, S::kServices>();
   }
   __syncwarp();
-  ptx::ClusterSync();  // nobody leaves while another may still write to it
-  Block<H>{a}.template FinishLate<kGroup>();
+  const Block<S> block{a};
+  if constexpr (S::kClusters) {
+    ptx::ClusterSync();  // nobody leaves while another may still write to it
+  } else {
+    __syncthreads();
+    // By now rank 0 has heard of all sixteen, which therefore know the old number.
+    if (block.rank == 0 && threadIdx.x == 0)
+      block.With().tiles = *block.template At<unsigned>(S::kNumber) + block.count;
+  }
+  block.template FinishLate<kGroup>();
 }
 
+template <int H>
+using InClusters = Shape<H, true>;
+template <int H>
+using InGroups = Shape<H, false>;
+
 template <int H, int kGroup>
-constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<H, kGroup>, kSlices, Shape<H>::kThreads,
-                                                 Shape<H>::kShared};
+constexpr ClusterKernel<BoundaryArgs> kKernel = {Boundary<InClusters<H>, kGroup>, kSlices,
+                                                 InClusters<H>::kThreads, InClusters<H>::kShared};
 
 template <int H, int kGroup>
 int Allowed() {
@@ -663,7 +742,7 @@ int Allowed() {
 
 int MostRingClusters(std::int64_t hidden) {
   int clusters = 0;
-  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H, false>(); });
+  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H, 0>(); });
   return clusters;
 }
 
@@ -671,6 +750,19 @@ void EnqueueRing(const BoundaryArgs& a, std::int64_t clusters, cudaStream_t stre
   WithShape(a, [&]<int H, int kGroup>() {
     static_cast<void>(Allowed<H, kGroup>());
     kKernel<H, kGroup>.Enqueue(clusters, a, stream);
+  });
+}
+
+std::size_t GroupExchangeBytes() { return kMostGroups * sizeof(Exchange); }
+
+void EnqueueGroups(const BoundaryArgs& a, std::int64_t groups, cudaStream_t stream) {
+  WithShape(a, [&]<int H, int kGroup>() {
+    using S = InGroups<H>;
+    static const bool allowed = (AllowShared(Boundary<S, kGroup>, S::kShared), true);
+    static_cast<void>(allowed);
+    Launch launch(static_cast<unsigned>(kSlices * groups), S::kThreads, S::kShared, stream);
+    launch.AfterPrevious();
+    launch.Enqueue(Boundary<S, kGroup>, a);
   });
 }
 
