@@ -64,7 +64,9 @@ Args& WithExtents(Args& args) {
 inline MhcBoundaryArgs& WithExtents(MhcBoundaryShiftedArgs& args) { return args.boundary; }
 
 template <class Args>
-constexpr bool kGoesToFp8 = requires(Args a) { WithExtents(a).fp8; };
+constexpr bool kGoesToFp8 = requires(Args a) {
+  WithExtents(a).fp8;
+};
 
 // The cases of an op whose problems make() makes; link as in GpuBench.
 template <class Args>

@@ -6,12 +6,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/args/fp8.h"
 #include "kernels/ref/mhc.h"
 
 namespace birkhoff::harness {
 namespace {
 
-std::int64_t GroupsOf(const MhcShape& s) { return (s.hidden + s.fp8.group - 1) / s.fp8.group; }
+std::int64_t GroupsOf(const MhcShape& s) { return fp8::GroupsOf(s.fp8, s.hidden); }
 
 double ScaleAt(const Fp8Rows& rows, std::int64_t i) {
   return rows.format.scale == Fp8Scale::kE8M0
@@ -20,13 +21,13 @@ double ScaleAt(const Fp8Rows& rows, std::int64_t i) {
 }
 
 // Where the scale of element i of h lies.
-std::int64_t ScaleOf(const MhcShape& s, const Fp8Rows& rows, std::int64_t i) {
+std::int64_t ScaleIndex(const MhcShape& s, const Fp8Rows& rows, std::int64_t i) {
   return i / s.hidden * rows.scale_row + i % s.hidden / s.fp8.group * rows.scale_group;
 }
 
 double ValueAt(const MhcShape& s, const Fp8Rows& rows, std::int64_t i) {
   return ref::E4M3(static_cast<const std::uint8_t*>(rows.data)[i]) *
-         ScaleAt(rows, ScaleOf(s, rows, i));
+         ScaleAt(rows, ScaleIndex(s, rows, i));
 }
 
 // The most that |h| can have been where this came of it: a rounding is half a step, 2^-4 of a value
@@ -51,7 +52,7 @@ Fp8Rows AddFp8(Buffers& buffers, const MhcShape& s, Bound of_h, std::vector<Outp
   rows.value = [=](std::int64_t i) { return ValueAt(s, fp8, i); };
   // Both round: h and what it errs by. The scale of the other may be twice this one.
   rows.bound = [=](std::int64_t i, double expected) {
-    const double scale = ScaleAt(fp8, ScaleOf(s, fp8, i));
+    const double scale = ScaleAt(fp8, ScaleIndex(s, fp8, i));
     const double most = MostOf(expected, scale);
     return 1.0625 * of_h(i, most) + 0.125 * most + 3 * 0x1p-10 * scale;
   };

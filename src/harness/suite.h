@@ -55,7 +55,7 @@ class Buffers {
 struct Output {
   std::string name = {};
   void* data = nullptr;
-  DType dtype = DType::kF32;  // kF32, kBF16 or kI32 (compared exactly)
+  DType dtype = DType::kF32;  // kF32, kBF16, kI32 (compared exactly), or any with `value`
   std::int64_t elements = 0;
   // Largest |actual - expected| allowed for element i; null: must be equal.
   std::function<double(std::int64_t i, double expected)> bound = {};

@@ -1,7 +1,7 @@
 // The mHC ops for callers without a graph: include/birkhoff/ops/mhc.h.
 #include "birkhoff/ops/mhc.h"
-#include "kernels/args/mhc.h"
 #include "kernels/args/fp8.h"
+#include "kernels/args/mhc.h"
 #include "ops/direct_op.h"
 #include "ops/tables.h"
 
@@ -13,6 +13,16 @@ constexpr std::int64_t kF32 = 4;
 
 std::int64_t Size(DType type) { return static_cast<std::int64_t>(SizeOf(type)); }
 
+// Empty if it is none.
+std::string_view Name(Fp8Scale scale) {
+  switch (scale) {
+    case Fp8Scale::kF32: return "f32";
+    case Fp8Scale::kPowerOfTwo: return "powers of two";
+    case Fp8Scale::kE8M0: return "E8M0";
+  }
+  return {};
+}
+
 Status CheckFp8(std::string_view op, const MhcBoundaryArgs& a) {
   const auto wrong = [&](std::string_view what, std::string_view wanted, auto got) {
     return Status::InvalidArgument(
@@ -23,11 +33,16 @@ Status CheckFp8(std::string_view op, const MhcBoundaryArgs& a) {
   if (to.format.group != 32 && to.format.group != 128)
     return wrong("format.group", "0, 32 or 128 columns", to.format.group);
   if (a.type != DType::kBF16) return wrong("format", "bf16 streams", Name(a.type));
-  const std::int64_t groups = (a.hidden + to.format.group - 1) / to.format.group;
-  // No two scales at one place: of rows or of groups, one step passes over all of the others.
-  const bool by_row = to.scale_group >= 1 && to.scale_row >= groups * to.scale_group;
-  const bool by_group = to.scale_row >= 1 && to.scale_group >= a.tokens * to.scale_row;
-  if (by_row || by_group || (to.scale_row == 0 && to.scale_group == 0)) return Status::Ok();
+  if (Name(to.format.scale).empty())
+    return wrong("format.scale", "a Fp8Scale", static_cast<int>(to.format.scale));
+  // No two scales at one place: a step of rows passes over all groups of one, or the other way.
+  const auto passes = [](std::int64_t far, std::int64_t near, std::int64_t count) {
+    return near >= 1 && (count <= 1 || (far - 1) / (count - 1) >= near);
+  };
+  const std::int64_t groups = fp8::GroupsOf(to.format, a.hidden);
+  if (to.scale_row == 0 && to.scale_group == 0) return Status::Ok();
+  if (passes(to.scale_row, to.scale_group, groups)) return Status::Ok();
+  if (passes(to.scale_group, to.scale_row, a.tokens)) return Status::Ok();
   return wrong("scale_row and scale_group", "both 0, or steps that keep scales apart",
                fmt::format("{} and {}", to.scale_row, to.scale_group));
 }
@@ -71,8 +86,7 @@ Status CheckSame(std::string_view op, const Args& a, const Args& largest) {
     const Fp8Format& now = a.fp8.format;
     const Fp8Format& then = largest.fp8.format;
     if (now.group != then.group) return differs("fp8 groups", then.group, now.group);
-    if (now.scale != then.scale)
-      return differs("fp8 scales", static_cast<int>(then.scale), static_cast<int>(now.scale));
+    if (now.scale != then.scale) return differs("fp8 scales", Name(then.scale), Name(now.scale));
   }
   if (!(a.layout == largest.layout))
     return Status::InvalidArgument(
@@ -136,7 +150,7 @@ class RegionList {
               .role = Role::kOutput,
               .align = a_.hidden % 8 == 0 ? 16 : 1});
     const Fp8Rows steps = fp8::WithSteps(to, a_.hidden);
-    const std::int64_t groups = (a_.hidden + to.format.group - 1) / to.format.group;
+    const std::int64_t groups = fp8::GroupsOf(to.format, a_.hidden);
     const std::int64_t size = to.format.scale == Fp8Scale::kE8M0 ? 1 : kF32;
     const std::int64_t last = (a_.tokens - 1) * steps.scale_row + (groups - 1) * steps.scale_group;
     set_.Add({.name = "fp8.scale",

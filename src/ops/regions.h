@@ -40,7 +40,7 @@ class RegionSet {
   std::span<const Region> all() const { return std::span(regions_).first(size_); }
 
  private:
-  std::array<Region, 16> regions_ = {};
+  std::array<Region, 20> regions_ = {};
   std::size_t size_ = 0;
 };
 

@@ -81,8 +81,8 @@ TEST(Fp8, AScaleIsTheQuotient) {
   }
 }
 
-// Over all bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure;
-// the mantissas of the largest at both ends of the exponents and in the middle; a reciprocal that
+// Over the bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure; the
+// mantissas of the largest at both ends of the exponents and in the middle; a reciprocal that
 // is off by an ulp to either side, as that of a GPU may be.
 TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
   for (const float binade : {0.0f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {
@@ -95,10 +95,12 @@ TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
                                     DivisorOf(scale, std::nextafterf(reciprocal, 0)),
                                     DivisorOf(scale, std::nextafterf(reciprocal, HUGE_VALF))};
         for (std::uint32_t x = largest > 24 * 128 ? largest - 24 * 128 : 0; x <= largest; ++x) {
-          const std::uint8_t want = E4m3(ValueOf(x) / scale);
-          for (const Divisor& divisor : divisors)
-            ASSERT_EQ(E4m3(divisor.Divide(ValueOf(x))), want)
-                << ValueOf(x) << " of " << ValueOf(largest);
+          for (const std::uint32_t sign : {0u, 0x8000u}) {
+            const float value = ValueOf(x | sign);
+            const std::uint8_t want = E4m3(value / scale);
+            for (const Divisor& divisor : divisors)
+              ASSERT_EQ(E4m3(divisor.Divide(value)), want) << value << " of " << ValueOf(largest);
+          }
         }
       }
     }
@@ -106,6 +108,7 @@ TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
   const Divisor infinite = DivisorOf(HUGE_VALF, 0);
   EXPECT_EQ(E4m3(infinite.Divide(-3e38f)), 0x80);
   EXPECT_EQ(E4m3(infinite.Divide(HUGE_VALF)), 0x7f);
+  EXPECT_EQ(E4m3(infinite.Divide(-0.0f)), 0x80);
   EXPECT_EQ(E4m3(DivisorOf(1, 1).Divide(std::nanf(""))), 0x7f);
 }
 

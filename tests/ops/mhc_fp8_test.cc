@@ -126,24 +126,48 @@ TEST(MhcFp8, OfTheShiftedBoundaryToo) {
   });
 }
 
-// Zeros, numbers at a border of scales, NaN and infinity: h is x where the streams are left out.
+// With post = 1 and comb = 0 both streams are x, and so is half of both: the shifted boundary, which
+// is told to take that, gives h = x without a norm, whatever x holds.
 TEST(MhcFp8, TakesAnyValue) {
-  MhcProblem p(6, 4, 256, DType::kBF16);
+  constexpr std::int64_t kHidden = 256;
+  const float inf = HUGE_VALF;
+  const float borders[] = {448, 450, 446, 0x1p30f * 448, 1e-4f, 1e-30f, 0, 3.3e38f, inf, 7};
+  MhcProblem p(std::ssize(borders), 2, kHidden, DType::kBF16);
+  const std::vector<float> halves(p.pre.size(), 0.5f);
+  std::fill(p.post_in.begin(), p.post_in.end(), 1.0f);
+  std::fill(p.comb_in.begin(), p.comb_in.end(), -0.0f);  // + 0 would make 0 of -0
+  for (std::int64_t i = 0; i < p.streams.size(); ++i) p.streams.Set(i, 1);
   for (std::int64_t t = 0; t < p.tokens; ++t) {
-    for (std::int64_t j = 0; j < 4; ++j) p.post_in[static_cast<std::size_t>(t * 4 + j)] = 1;
-    std::fill_n(p.comb_in.begin() + t * 16, 16, 0.0f);
-    for (std::int64_t i = 0; i < 256; ++i)
-      p.x.Set(t * 256 + i, t == 0 ? 0.0f : p.x.Get(t * 256 + i));
+    const float most = borders[t];
+    for (std::int64_t i = 0; i < kHidden; ++i) {
+      const float part = most == inf ? 1.0f : most * (static_cast<float>(i) / 256.0f);
+      p.x.Set(t * kHidden + i, i % 3 == 0 ? -part : part);
+    }
+    p.x.Set(t * kHidden + 40, most);
+    p.x.Set(t * kHidden + 200, -most);
+    p.x.Set(t * kHidden + 7, t % 2 == 0 ? -0.0f : std::nanf(""));
   }
-  p.x.Set(1 * 256 + 3, 448);
-  p.x.Set(2 * 256 + 3, std::nanf(""));
-  p.x.Set(3 * 256 + 40, HUGE_VALF);
-  p.x.Set(4 * 256 + 200, -3e38f);
-  for (std::int64_t i = 0; i < 256; ++i) p.x.Set(5 * 256 + i, 1e-30f);
   for (const Fp8Format format : kFormats) {
-    ForEveryRow(p, format, true, [&](const Activations& h, const Fp8Memory& got) {
+    ThreadPool pool(1);
+    Activations streams(p.type, p.streams.size());
+    Activations h(p.type, p.x.size());
+    MhcBoundaryShiftedArgs a = {p.Boundary(streams, h), halves.data()};
+    a.boundary.norm_weight = nullptr;
+    a.boundary.fp8.format = format;
+    ForEachRow(MhcBoundaryShiftedKernels(), a, [&](const Kernel<MhcBoundaryShiftedArgs>& row) {
+      Fp8Memory got(p, format);
+      a.boundary.fp8 = got.rows;
+      RunRow(row, a, pool);
+      for (std::int64_t i = 0; i < p.x.size(); ++i) {
+        if (!std::isnan(p.x.Get(i))) {
+          ASSERT_EQ(h.Get(i), p.x.Get(i)) << i;
+        }
+      }
       EXPECT_TRUE(got == Quantised(p, h, got.rows)) << format.group;
-      EXPECT_EQ(got.data[7], 0);  // of zeros
+      if (row.bits == "mhc f32") {  // the definition's sum begins with 0
+        EXPECT_EQ(got.data[7], 0x80);
+      }
+      EXPECT_EQ(got.data[kHidden + 7], 0x7f);  // of NaN
     });
   }
 }
@@ -211,11 +235,18 @@ TEST(MhcFp8, SaysWhatIsWrong) {
   a = good;
   a.type = DType::kF32;
   EXPECT_THAT(why(a), HasSubstr("fp8.format, needs bf16 streams, got F32"));
+  a = good;
+  a.fp8.scale_row = std::int64_t{1} << 62;
+  a.fp8.scale_group = std::int64_t{1} << 62;
+  EXPECT_THAT(why(a), HasSubstr("steps that keep scales apart"));
+  a = good;
+  a.fp8.format.scale = static_cast<Fp8Scale>(7);
+  EXPECT_THAT(why(a), HasSubstr("fp8.format.scale, needs a Fp8Scale, got 7"));
   const auto op = Op<MhcBoundaryArgs>::Make(good, HostDevice());
   ASSERT_TRUE(op.ok());
   a = good;
   a.fp8.format.scale = Fp8Scale::kF32;
-  EXPECT_THAT(op->Run(a, {}).message(), HasSubstr("fp8 scales"));
+  EXPECT_THAT(op->Run(a, {}).message(), HasSubstr("was made for fp8 scales of E8M0, got f32"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel_rows.h"
 #include "kernels/cuda/kernels.h"
 #include "mhc_problem.h"
 #include "ops/tables.h"
@@ -128,8 +129,8 @@ class OnGpu {
     const MhcBoundaryArgs a = Args(0, tokens_);
     scratch_ =
         Upload(Poison(row.scratch != nullptr ? static_cast<std::int64_t>(row.scratch(a, 1)) : 0));
-    state_ = Upload(Poison(static_cast<std::int64_t>(row.state(a))));
-    row.prepare(a, exec());
+    state_ = Upload(Poison(row.state != nullptr ? static_cast<std::int64_t>(row.state(a)) : 0));
+    if (row.prepare != nullptr) row.prepare(a, exec());
     Wait();
   }
   // Leaves nothing of an earlier run where one of `count` tokens writes or keeps its sums.
@@ -204,6 +205,7 @@ const Kernel<MhcBoundaryArgs>& Row(std::string_view name) {
 
 constexpr std::string_view kHopper = "cuda/sm90/mhc_boundary";
 constexpr std::string_view kTwin = "cuda/sm80/mhc_boundary";
+constexpr std::string_view kPortable = "gpu/mhc_boundary";
 
 constexpr Fp8Format kFormats[] = {{}, {32, Fp8Scale::kE8M0}, {128, Fp8Scale::kF32}};
 
@@ -259,24 +261,56 @@ TEST_P(MhcOnHopper, HasTheBitsOfItsTwin) {
   }
 }
 
-// FP8 alone has the bytes of FP8 beside bf16.
+// FP8 alone has the bytes of FP8 beside bf16, also where h is not normed.
 TEST_P(MhcOnHopper, WritesFp8Alone) {
-  for (const Fp8Format fp8 : kFormats) {
-    if (fp8.group == 0) continue;
-    OnGpu gpu(Problem(400), 1, fp8);
-    gpu.Prepare(Row(kHopper));
-    for (const std::int64_t tokens : {7, 60, 90, 400}) {
-      const Rows both = RunOn(gpu, kHopper, 0, tokens);
-      gpu.Forget(tokens);
-      MhcBoundaryArgs a = gpu.Args(0, tokens);
-      a.h = nullptr;
-      Row(kHopper).run(a, gpu.exec());
-      const Rows alone = gpu.Fetch(tokens);
-      const auto of_fp8 = static_cast<std::ptrdiff_t>(GetParam() + GetParam() / 32);
-      for (std::int64_t t = 0; t < tokens; ++t) {
-        EXPECT_TRUE(
-            std::equal(both.At(t).end() - of_fp8, both.At(t).end(), alone.At(t).end() - of_fp8))
-            << "T=" << tokens << " row " << t << " FP8 " << fp8.group;
+  for (const std::string_view name : {kHopper, kTwin, kPortable}) {
+    for (const Fp8Format fp8 : kFormats) {
+      if (fp8.group == 0) continue;
+      OnGpu gpu(Problem(400), 1, fp8);
+      gpu.normed = fp8.group == 32;
+      gpu.Prepare(Row(name));
+      for (const std::int64_t tokens : {7, 60, 400}) {
+        const Rows both = RunOn(gpu, name, 0, tokens);
+        gpu.Forget(tokens);
+        MhcBoundaryArgs a = gpu.Args(0, tokens);
+        a.h = nullptr;
+        Row(name).run(a, gpu.exec());
+        const Rows alone = gpu.Fetch(tokens);
+        const auto of_fp8 = static_cast<std::ptrdiff_t>(GetParam() + GetParam() / 32);
+        for (std::int64_t t = 0; t < tokens; ++t) {
+          EXPECT_TRUE(
+              std::equal(both.At(t).end() - of_fp8, both.At(t).end(), alone.At(t).end() - of_fp8))
+              << name << " T=" << tokens << " row " << t << " FP8 " << fp8.group;
+        }
+      }
+    }
+  }
+}
+
+// Logits that would overflow without the largest of a row subtracted; one column step, where what
+// eps adds is all that small elements are.
+TEST_P(MhcOnHopper, ExtremeLogits) {
+  std::vector<float> logits;
+  for (int i = 0; i < 16; ++i) logits.push_back(static_cast<float>(i * 37 % 16) * 40 - 300);
+  const auto problem = [&](std::int64_t tokens) {
+    MhcProblem p = Problem(tokens);
+    p.FeedLogits(logits);
+    p.constants.iterations = 1;
+    return p;
+  };
+  MhcProblem one = problem(1);
+  ThreadPool pool(1);
+  RunRow(RowIn("cpu/generic", MhcCoeffsKernels()), one.Coeffs(), pool);
+  for (const std::string_view name : {kHopper, kTwin}) {
+    for (const std::int64_t tokens : {9, 60, 400}) {
+      OnGpu gpu(problem(tokens));
+      gpu.Prepare(Row(name));
+      const Rows got = RunOn(gpu, name, 0, tokens);
+      for (std::int64_t t = 0; t < tokens; t += 3) {
+        const auto* comb =
+            reinterpret_cast<const float*>(got.At(t).data() + GetParam() * 2 * (kHc + 1));
+        for (std::size_t i = 0; i < 16; ++i)
+          EXPECT_NEAR(comb[i] / one.comb[i], 1, 1e-4) << name << " T=" << tokens << " row " << t;
       }
     }
   }
@@ -433,7 +467,7 @@ TEST_P(MhcOnHopper, HasTheBitsOfItsParts) {
 TEST_P(MhcOnHopper, NanAndInfStayInTheirRow) {
   for (const std::int64_t tokens : {11, 90, 400}) {
     const MhcProblem clean = Problem(tokens);
-    OnGpu of_clean(clean);
+    OnGpu of_clean(clean, 1, kFormats[2]);
     of_clean.Prepare(Row(kHopper));
     const Rows want = RunOn(of_clean, kHopper, 0, tokens);
     for (std::int64_t bad = 0; bad < std::min<std::int64_t>(tokens, 9); ++bad) {
@@ -446,7 +480,7 @@ TEST_P(MhcOnHopper, NanAndInfStayInTheirRow) {
         case 2: p.post_in[row * kHc + 1] = value; break;
         default: p.comb_in[row * kHc * kHc + 6] = value;
       }
-      OnGpu gpu(p);
+      OnGpu gpu(p, 1, kFormats[2]);
       gpu.Prepare(Row(kHopper));
       const Rows got = RunOn(gpu, kHopper, 0, tokens);
       for (std::int64_t t = 0; t < tokens; ++t) {
@@ -479,7 +513,7 @@ TEST_P(MhcOnHopper, CancellingStreamsAreSummedThemselves) {
         p.streams.Set(at(3), -p.streams.Get(at(2)));
       }
     }
-    OnGpu gpu(p);
+    OnGpu gpu(p, 1, kFormats[2]);
     gpu.norm_eps = 1e-12f;
     gpu.Prepare(Row(kHopper));
     const Rows hopper = RunOn(gpu, kHopper, 0, tokens);

@@ -6,7 +6,8 @@
 // Shapes   q [T, H] E4M3 (bias 7, largest 448, no infinity); scales [T, ceil(H / group)]. The last
 //          group may be narrower.
 // Units    Steps are elements: the scale of row t and group g is scale[t * scale_row + g *
-//          scale_group].
+//          scale_group]. Both 0: row after row. Column after column, as some kernels want it:
+//          scale_row = 1, scale_group = T rounded up to a multiple of 4.
 // Numerics Division and rounding are those of IEEE f32, then to nearest even; so the bytes are a
 //          function of x alone, on every device. A NaN is 0x7f. An infinite x makes its scale
 //          infinite, as E8M0 the NaN 255.
@@ -32,11 +33,11 @@ struct Fp8Format {
 
 // Where a kernel writes such rows.
 struct Fp8Rows {
-  void* data = nullptr;   // [T, H], one after another, aligned to 16
+  void* data = nullptr;   // [T, H], one after another; aligned to 16 where H % 8 = 0
   void* scale = nullptr;  // of the type that the format says
   Fp8Format format = {};
-  std::int64_t scale_row = 0;    // steps; both 0: row after row. {1, T rounded up to 4}, say, is
-  std::int64_t scale_group = 0;  // column after column
+  std::int64_t scale_row = 0;  // steps that keep all scales apart, or both 0
+  std::int64_t scale_group = 0;
 };
 
 }  // namespace birkhoff

@@ -73,17 +73,23 @@ struct Divisor {
 
   BK_FP8 float Divide(float x) const {
     const float q = x * reciprocal;
-    return fmaf(fmaf(-q, scale, x), reciprocal, q);
+    const float corrected = fmaf(fmaf(-q, scale, x), reciprocal, q);
+    return FloatOf(BitsOf(corrected) | (BitsOf(x) & 0x80000000u));  // of -0 too
   }
 };
 BK_FP8 Divisor DivisorOf(float scale, float reciprocal) {
   return {BitsOf(scale) == kInfinity ? 0.0f : scale, reciprocal};
 }
 
-// The same with the steps of its scales set.
+// Groups of a row.
+BK_FP8 std::int64_t GroupsOf(const Fp8Format& format, std::int64_t hidden) {
+  return (hidden + format.group - 1) / format.group;
+}
+
+// The rows with the steps of their scales set.
 BK_FP8 Fp8Rows WithSteps(Fp8Rows to, std::int64_t hidden) {
   if (to.format.group == 0 || to.scale_row != 0 || to.scale_group != 0) return to;
-  to.scale_row = (hidden + to.format.group - 1) / to.format.group;
+  to.scale_row = GroupsOf(to.format, hidden);
   to.scale_group = 1;
   return to;
 }

@@ -30,9 +30,10 @@ template <class Args>
           a.type, a.tokens,  a.hc,   a.hidden, a.layout};
 }
 
-// Scratch of the boundaries that need a place for h even if the caller wants FP8 alone.
-inline std::size_t HScratch(const MhcBoundaryArgs& a, int) {
-  return a.fp8.format.group == 0 ? 0 : static_cast<std::size_t>(a.tokens * a.hidden) * 2;
+// Scratch of the boundaries on the CPU: a row of h for each thread, where the caller may want FP8
+// alone.
+inline std::size_t HScratch(const MhcBoundaryArgs& a, int threads) {
+  return a.fp8.format.group == 0 ? 0 : static_cast<std::size_t>(threads * a.hidden) * 2;
 }
 inline std::size_t HScratch(const MhcBoundaryShiftedArgs& a, int threads) {
   return HScratch(a.boundary, threads);

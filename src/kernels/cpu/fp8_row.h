@@ -1,11 +1,10 @@
 // A row of bf16 to FP8.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
-#include "kernels/cpu/simd.h"
 #include "kernels/args/fp8.h"
+#include "kernels/cpu/simd.h"
 
 namespace birkhoff::cpu::BK_ISA {
 
@@ -15,7 +14,7 @@ inline void Fp8Row(const std::uint16_t* x, std::int64_t width, const Fp8Rows& to
   auto* out = static_cast<std::uint8_t*>(to.data) + row * width;
   const std::int64_t group = to.format.group;
   for (std::int64_t begin = 0; begin < width; begin += group) {
-    const std::int64_t end = std::min(begin + group, width);
+    const std::int64_t end = begin + group < width ? begin + group : width;
     const auto at = [&](std::int64_t i) {
       return fp8::FloatOf(static_cast<std::uint32_t>(x[i]) << 16);
     };

@@ -7,7 +7,7 @@
 namespace birkhoff::cpu::BK_ISA {
 
 // For each block of tokens: slice(first, tokens, s, &partials[s]) for the sixteen slices in any
-// order, then finish(first, tokens, partials). With at least as many blocks as threads a thread
+// order, then finish(first, tokens, partials, the worker that calls it). With at least as many blocks as threads a thread
 // takes whole blocks, else the threads share the slices of one block after another. The split is
 // invisible in the bits: both calls depend on nothing but the block's own tokens.
 template <class Slice, class Finish>
@@ -18,12 +18,12 @@ void ForTokenBlocks(ThreadPool& pool, const MhcProjection& p, std::int64_t token
     return static_cast<int>(tokens - first < kMhcBlock ? tokens - first : kMhcBlock);
   };
   if (blocks >= pool.size()) {
-    pool.ParallelFor(blocks, 1, [&](std::int64_t begin, std::int64_t end, int) {
+    pool.ParallelFor(blocks, 1, [&](std::int64_t begin, std::int64_t end, int worker) {
       MhcPartial partials[kMhcSlices];
       for (std::int64_t b = begin; b < end; ++b) {
         const std::int64_t first = b * kMhcBlock;
         for (int s = 0; s < kMhcSlices; ++s) slice(first, count(first), s, &partials[s]);
-        finish(first, count(first), partials);
+        finish(first, count(first), partials, worker);
       }
     });
     return;
@@ -38,7 +38,7 @@ void ForTokenBlocks(ThreadPool& pool, const MhcProjection& p, std::int64_t token
         slice(first, count(first), static_cast<int>(s), &partials[s]);
       }
     });
-    finish(first, count(first), partials);
+    finish(first, count(first), partials, 0);
   }
 }
 

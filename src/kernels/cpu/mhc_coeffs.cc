@@ -17,7 +17,7 @@ void MhcCoeffs(const MhcCoeffsArgs& a, const Exec& exec) {
         [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
           ProjectSlice(p, first, tokens, s, partial);
         },
-        [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+        [&](std::int64_t first, int tokens, const MhcPartial* partials, int) {
           MhcCoefficients<n>(p, a.site, partials, tokens, a.pre + first * n, a.post + first * n,
                              a.comb + first * n * n);
         });

@@ -16,7 +16,7 @@ void MhcHead(const MhcHeadArgs& a, const Exec& exec) {
         [&](std::int64_t first, int tokens, int s, MhcPartial* partial) {
           ProjectSlice(p, first, tokens, s, partial);
         },
-        [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+        [&](std::int64_t first, int tokens, const MhcPartial* partials, int) {
           float pre[kMhcBlock * n];
           MhcHeadWeights<n>(p, partials, a.base, a.scale, a.rms_eps, a.eps, tokens, pre);
           for (int t = 0; t < tokens; ++t) {

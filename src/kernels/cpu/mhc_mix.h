@@ -10,7 +10,7 @@
 namespace birkhoff::cpu::BK_ISA {
 
 // For each block of tokens: mixes its streams and projects them with p, a slice of columns at a
-// time; then finish(first, tokens, partials).
+// time; then finish() as in ForTokenBlocks().
 template <int hc, class Finish>
 void MixAndProject(ThreadPool& pool, const MhcProjection& p, const MhcPostArgs& a, Finish finish) {
   ForTokenBlocks(
@@ -35,8 +35,8 @@ void CollapseAndNorm(const MhcStreams& streams, const float* pre, const RmsNormA
   }
 }
 
-// The boundary; pre_before: what h is read with, or null for the site's own pre. Scratch of
-// HScratch() bytes takes h where the caller wants FP8 alone.
+// The boundary; pre_before: what h is read with, or null for the site's own pre. Scratch has a row
+// for each worker, which is h of one token where the caller wants FP8 alone.
 template <int hc>
 void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exec) {
   const MhcProjection p = {{a.streams_out, hc * a.hidden, a.hidden},
@@ -45,19 +45,31 @@ void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exe
                            hc * (hc + 2),
                            hc,
                            a.hidden};
-  void* h = a.h != nullptr ? a.h : exec.scratch;
-  const RmsNormArgs norm = NormInPlace(h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
+  const auto norm = [&](void* rows, std::int64_t count) {
+    return NormInPlace(rows, a.norm_weight, a.type, count, a.hidden, a.norm_eps);
+  };
   const Fp8Rows fp8 = fp8::WithSteps(a.fp8, a.hidden);
   MixAndProject<hc>(
-      *exec.pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials) {
-        float* pre = a.pre_out + first * hc;
-        MhcCoefficients<hc>(p, a.site, partials, tokens, pre, a.post_out + first * hc,
-                            a.comb_out + first * hc * hc);
-        CollapseAndNorm<hc>(p.streams, pre_before != nullptr ? pre_before + first * hc : pre, norm,
-                            first, tokens);
+      *exec.pool, p, PostOf(a),
+      [&](std::int64_t first, int tokens, const MhcPartial* partials, int worker) {
+        const float* pre = a.pre_out + first * hc;
+        MhcCoefficients<hc>(p, a.site, partials, tokens, a.pre_out + first * hc,
+                            a.post_out + first * hc, a.comb_out + first * hc * hc);
+        if (pre_before != nullptr) pre = pre_before + first * hc;
+        if (a.h != nullptr) CollapseAndNorm<hc>(p.streams, pre, norm(a.h, a.tokens), first, tokens);
         if (fp8.format.group == 0) return;
-        for (std::int64_t t = first; t < first + tokens; ++t)
-          Fp8Row(static_cast<const std::uint16_t*>(h) + t * a.hidden, a.hidden, fp8, t);
+        auto* own = static_cast<std::uint16_t*>(exec.scratch) + worker * a.hidden;
+        for (int t = 0; t < tokens; ++t) {
+          const std::int64_t token = first + t;
+          const auto* row = static_cast<const std::uint16_t*>(a.h) + token * a.hidden;
+          if (a.h == nullptr) {
+            const auto* x = static_cast<const std::uint16_t*>(p.streams.data);
+            const MhcStreams of_token = {x + token * p.streams.token, 0, p.streams.stream};
+            CollapseAndNorm<hc>(of_token, pre + t * hc, norm(own, 1), 0, 1);
+            row = own;
+          }
+          Fp8Row(row, a.hidden, fp8, token);
+        }
       });
 }
 

@@ -12,7 +12,7 @@ void Tail(const MhcTailArgs& a, ThreadPool& pool) {
   const RmsNormArgs norm =
       NormInPlace(a.out, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps);
   MixAndProject<hc>(
-      pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials) {
+      pool, p, PostOf(a), [&](std::int64_t first, int tokens, const MhcPartial* partials, int) {
         float pre[kMhcBlock * hc];
         MhcHeadWeights<hc>(p, partials, a.base, a.scale, a.rms_eps, a.eps, tokens, pre);
         CollapseAndNorm<hc>(p.streams, pre, norm, first, tokens);

@@ -82,7 +82,7 @@ __device__ inline void PutFp8(const Fp8Rows& to, std::int64_t token, std::int64_
 }
 
 // For a warp that has 256 columns of one token, those of lane 0 at a multiple of 256; what is
-// beyond the end of the row is 0.
+// beyond the end of the row is 0, or NaN, which counts as little.
 template <int kGroup>
 __device__ inline void PutFp8(const Fp8Rows& to, std::int64_t token, std::int64_t column,
                               std::int64_t hidden, const uint4& h) {

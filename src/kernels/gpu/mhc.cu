@@ -240,13 +240,13 @@ __global__ void Norm(T* rows, const float* weight, float eps, std::int64_t token
 __global__ void ToFp8(const std::uint16_t* rows, Fp8Rows to, std::int64_t tokens,
                       std::int64_t hidden) {
   constexpr int kThreadsEach = 32;
-  const std::int64_t groups = (hidden + to.format.group - 1) / to.format.group;
+  const std::int64_t groups = fp8::GroupsOf(to.format, hidden);
   const std::int64_t lane = threadIdx.x % kThreadsEach;
   for (std::int64_t i = FirstItem() / kThreadsEach; i < tokens * groups;
        i += ItemStride() / kThreadsEach) {
     const std::int64_t token = i / groups;
     const std::int64_t begin = i % groups * to.format.group;
-    const std::int64_t end = min(begin + to.format.group, hidden);
+    const std::int64_t end = begin + to.format.group < hidden ? begin + to.format.group : hidden;
     const std::uint16_t* row = rows + token * hidden;
     float largest = 0;
     for (std::int64_t c = begin + lane; c < end; c += kThreadsEach)
@@ -360,7 +360,7 @@ void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& shifted, const Exec& exec)
     NormInPlace(h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
   const Fp8Rows fp8 = fp8::WithSteps(a.fp8, a.hidden);
   if (fp8.format.group == 0) return;
-  const std::int64_t groups = (a.hidden + fp8.format.group - 1) / fp8.format.group;
+  const std::int64_t groups = fp8::GroupsOf(fp8.format, a.hidden);
   ToFp8<<<Blocks(a.tokens * groups * 32), kThreads, 0, StreamOf(exec)>>>(
       static_cast<const std::uint16_t*>(h), fp8, a.tokens, a.hidden);
 }
@@ -383,8 +383,9 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs& a, int) {
   return PartialBytes(a.tokens, a.hc * (a.hc + 3));
 }
-std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int threads) {
-  return std::max(PartialBytes(a.tokens, a.hc * (a.hc + 3)), HScratch(a, threads));
+std::size_t MhcBoundaryScratch(const MhcBoundaryArgs& a, int) {
+  const auto of_h = static_cast<std::size_t>(a.fp8.format.group == 0 ? 0 : a.tokens * a.hidden) * 2;
+  return std::max(PartialBytes(a.tokens, a.hc * (a.hc + 3)), of_h);
 }
 std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs& a, int threads) {
   return MhcBoundaryScratch(a.boundary, threads);

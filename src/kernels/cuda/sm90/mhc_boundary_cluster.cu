@@ -104,8 +104,8 @@ struct Block {
 };
 
 // The largest of the group of 128 that the chunk of this warp belongs to, for the n-th tile. A slot
-// is free again: the verdict on the n-th tile follows that on the one before, for which every warp
-// of the cluster was done with the one before that.
+// is free again: the verdict on tile n takes the sums of tile n from every warp of the cluster, and
+// a warp gives those after it is done with tile n - 2.
 template <int H>
 __device__ float Block<H>::OfGroup(int n, float largest) const {
   const int slot = n & 1;
@@ -319,7 +319,7 @@ int Allowed() {
 
 int MostClusters(std::int64_t hidden) {
   int clusters = 0;
-  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H, false>(); });
+  WithHidden(hidden, [&]<int H>() { clusters = Allowed<H, 0>(); });
   return clusters;
 }
 
