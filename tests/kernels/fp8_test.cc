@@ -81,8 +81,8 @@ TEST(Fp8, AScaleIsTheQuotient) {
   }
 }
 
-// Over the bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure; the
-// mantissas of the largest at both ends of the exponents and in the middle; a reciprocal that
+// Over the bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure;
+// the mantissas of the largest at both ends of the exponents and in the middle; a reciprocal that
 // is off by an ulp to either side, as that of a GPU may be.
 TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
   for (const float binade : {0.0f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {

@@ -126,8 +126,8 @@ TEST(MhcFp8, OfTheShiftedBoundaryToo) {
   });
 }
 
-// With post = 1 and comb = 0 both streams are x, and so is half of both: the shifted boundary, which
-// is told to take that, gives h = x without a norm, whatever x holds.
+// With post = 1 and comb = 0 both streams are x, and so is half of both: the shifted boundary,
+// which is told to take that, gives h = x without a norm, whatever x holds.
 TEST(MhcFp8, TakesAnyValue) {
   constexpr std::int64_t kHidden = 256;
   const float inf = HUGE_VALF;

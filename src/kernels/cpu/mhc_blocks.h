@@ -7,9 +7,10 @@
 namespace birkhoff::cpu::BK_ISA {
 
 // For each block of tokens: slice(first, tokens, s, &partials[s]) for the sixteen slices in any
-// order, then finish(first, tokens, partials, the worker that calls it). With at least as many blocks as threads a thread
-// takes whole blocks, else the threads share the slices of one block after another. The split is
-// invisible in the bits: both calls depend on nothing but the block's own tokens.
+// order, then finish(first, tokens, partials, the worker that calls it). With at least as many
+// blocks as threads a thread takes whole blocks, else the threads share the slices of one block
+// after another. The split is invisible in the bits: both calls depend on nothing but the block's
+// own tokens.
 template <class Slice, class Finish>
 void ForTokenBlocks(ThreadPool& pool, const MhcProjection& p, std::int64_t tokens, Slice slice,
                     Finish finish) {

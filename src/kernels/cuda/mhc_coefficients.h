@@ -8,9 +8,9 @@
 
 namespace birkhoff::cuda {
 
-// Within one ulp for x and 1 / x that are normal; beyond, 0 or infinity. A Newton step, and the five operations
-// with which the compiler scales numbers that are not normal, would be what every step of Sinkhorn
-// waits for.
+// Within one ulp for x and 1 / x that are normal; beyond, 0 or infinity. A Newton step, and the
+// five operations with which the compiler scales numbers that are not normal, would be what every
+// step of Sinkhorn waits for.
 __device__ inline float Reciprocal(float x) {
   float r;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));

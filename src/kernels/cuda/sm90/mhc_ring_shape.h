@@ -1,5 +1,5 @@
-// What lies where in a block of mhc_boundary_ring.cu, how many warps and registers do what, and what
-// blocks of a group tell each other.
+// What lies where in a block of mhc_boundary_ring.cu, how many warps and registers do what, and
+// what blocks of a group tell each other.
 #pragma once
 
 #include "kernels/cuda/sm90/mhc_boundary.h"
