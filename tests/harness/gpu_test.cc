@@ -53,6 +53,7 @@ TEST(Gpu, DenseBenchmarksHaveNoGaps) {
     if (suite->op() != "mhc_boundary") continue;
     std::map<std::int64_t, int> cases;
     for (int c = suite->cases(); c < suite->bench_cases(); ++c) {
+      if (suite->dims(c).size() > 2) continue;  // with FP8
       const std::int64_t tokens = suite->dims(c)[1].second;
       if (tokens <= 256) ++cases[tokens];
       EXPECT_TRUE(tokens <= 256 || !suite->is_dense(c)) << tokens;
