@@ -1,0 +1,230 @@
+#include "graph/passes/engine.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "graph/print.h"
+#include "graph/verify.h"
+
+namespace birkhoff::graph {
+namespace {
+
+bool Has(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Patterns of all recipes, by recipe.
+using Patterns = std::map<const Recipe*, Pattern>;
+
+Status CheckNames(std::span<const Recipe* const> recipes, const FusionOptions& options) {
+  std::vector<std::string_view> known;
+  for (const Recipe* r : recipes) known.push_back(r->name);
+  for (const auto* names : {&options.enable, &options.disable, &options.only}) {
+    for (const std::string& name : *names) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      return Status::InvalidArgument(
+          fmt::format("fusion: no recipe \"{}\"; there are {}", name, fmt::join(known, ", ")));
+    }
+  }
+  return {};
+}
+
+// By phase, then as declared, then the larger pattern first, then by name.
+Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipes,
+                                           const Patterns& patterns) {
+  std::vector<const Recipe*> left(recipes.begin(), recipes.end());
+  const auto size = [&](const Recipe* r) { return patterns.at(r).graph.nodes.size(); };
+  std::sort(left.begin(), left.end(), [&](const Recipe* a, const Recipe* b) {
+    if (a->phase != b->phase) return a->phase < b->phase;
+    if (size(a) != size(b)) return size(a) > size(b);
+    return a->name < b->name;
+  });
+  const auto waits = [&](const Recipe* r) {
+    return std::any_of(left.begin(), left.end(), [&](const Recipe* other) {
+      if (other == r || other->phase != r->phase) return other->phase < r->phase;
+      const auto says = [](const std::vector<std::string_view>& names, std::string_view name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+      };
+      return says(r->after, other->name) || says(other->before, r->name);
+    });
+  };
+  std::vector<const Recipe*> order;
+  while (!left.empty()) {
+    const auto next = std::find_if_not(left.begin(), left.end(), waits);
+    if (next == left.end()) {
+      std::vector<std::string_view> names;
+      for (const Recipe* r : left) names.push_back(r->name);
+      return Status::InvalidArgument(
+          fmt::format("fusion: {} wait for each other", fmt::join(names, ", ")));
+    }
+    order.push_back(*next);
+    left.erase(next);
+  }
+  return order;
+}
+
+// Why a recipe does not run; empty: it does.
+std::string WhyOff(const Recipe& r, const FusionOptions& options, const Device& device) {
+  if (Has(options.disable, r.name)) return "disabled";
+  if (!options.only.empty() && !Has(options.only, r.name)) return "not among the only ones";
+  const bool asked = Has(options.enable, r.name) || !options.only.empty();
+  if (!asked && r.level > options.level) return "of a higher level";
+  if (r.pays != nullptr && !asked) {
+    if (const Refusal refusal = r.pays(device)) return "refused: " + refusal.why();
+  }
+  return {};
+}
+
+// One sweep of a recipe.
+class Sweep {
+ public:
+  Sweep(Graph& graph, const Recipe& recipe, const Pattern& pattern, RecipeReport& report)
+      : graph_(graph), recipe_(recipe), pattern_(pattern), report_(report) {}
+
+  Status Run() {
+    const Matcher matcher(pattern_, graph_);
+    Uses uses(graph_);
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+      if (graph_.nodes[n].op != matcher.root_op()) continue;
+      const int root = static_cast<int>(n);
+      Miss miss;
+      const std::optional<Binding> binding = matcher.At(graph_, uses, root, miss);
+      if (!binding) {
+        Note(root, miss.step, miss.steps, fmt::format("wanted {}, saw {}", miss.wanted, miss.saw));
+        continue;
+      }
+      Refusal refusal = Illegal(graph_, uses, pattern_, *binding);
+      if (!refusal && recipe_.guard != nullptr) refusal = recipe_.guard(graph_, *binding, pattern_);
+      if (refusal) {
+        Note(root, miss.steps, miss.steps, refusal.why());
+        continue;
+      }
+      const int last = *std::max_element(binding->nodes.begin(), binding->nodes.end());
+      ++matched_[graph_.nodes[static_cast<std::size_t>(last)].labels.layer];
+      ++report_.matched;
+      const int first = *std::min_element(binding->nodes.begin(), binding->nodes.end());
+      BK_RETURN_IF_ERROR(Replace(graph_, pattern_, *binding, recipe_.emit));
+      uses = Uses(graph_);
+      n = static_cast<std::size_t>(first) - 1;  // what follows has moved
+    }
+    for (auto& [root, miss] : misses_) report_.misses.push_back(std::move(miss));
+    return {};
+  }
+
+  int matched(int layer) const {
+    const auto it = matched_.find(layer);
+    return it == matched_.end() ? 0 : it->second;
+  }
+
+ private:
+  void Note(int root, int step, int steps, std::string reason) {
+    if (step == 0) return;
+    const NodeSummary summary = Summarise(graph_, root);
+    const Node& node = graph_.nodes[static_cast<std::size_t>(root)];
+    misses_[node.out.empty() ? -root : node.out[0].id] = {
+        node.labels.layer, ToText(graph_, root), summary.place, step, steps, std::move(reason)};
+  }
+
+  Graph& graph_;
+  const Recipe& recipe_;
+  const Pattern& pattern_;
+  RecipeReport& report_;
+  std::map<int, int> matched_ = {};        // by layer
+  std::map<int, FusionMiss> misses_ = {};  // by the root's first result
+};
+
+// How often a recipe would match a graph as it stands.
+int CountMatches(const Graph& graph, const Recipe& recipe, const Pattern& pattern) {
+  Graph copy = graph;
+  RecipeReport report;
+  return Sweep(copy, recipe, pattern, report).Run().ok() ? report.matched : 0;
+}
+
+// The first of the recipes that ran, on the graph as it was, after which `starved` matches less.
+std::string StarvedBy(Graph graph, const std::vector<const Recipe*>& ran, const Patterns& patterns,
+                      const Recipe& starved) {
+  int count = CountMatches(graph, starved, patterns.at(&starved));
+  for (const Recipe* r : ran) {
+    RecipeReport report;
+    if (!Sweep(graph, *r, patterns.at(r), report).Run().ok()) return {};
+    const int now = CountMatches(graph, starved, patterns.at(&starved));
+    if (now < count) return std::string(r->name);
+    count = now;
+  }
+  return {};
+}
+
+const FusionMiss* Deepest(const RecipeReport& report) {
+  const auto it = std::max_element(report.misses.begin(), report.misses.end(),
+                                   [](const auto& a, const auto& b) { return a.step < b.step; });
+  return it == report.misses.end() ? nullptr : &*it;
+}
+
+Status TooFew(const RecipeReport& r) {
+  std::string text = fmt::format("fusion: {} matched {} of {}", r.name, r.matched, *r.expected);
+  if (!r.layers.empty())
+    text += fmt::format(", in layer {} {} of {}", r.layers[0].layer, r.layers[0].matched,
+                        r.layers[0].expected);
+  if (!r.starved_by.empty()) text += fmt::format("; starved by {}", r.starved_by);
+  if (const FusionMiss* m = Deepest(r); m != nullptr)
+    text += fmt::format("; deepest miss: step {} of {}, {} at {} ({})", m->step, m->steps,
+                        m->reason, m->place, m->root);
+  return Status::NotFound(text);
+}
+
+}  // namespace
+
+Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
+                          const FusionOptions& options) {
+  BK_RETURN_IF_ERROR(CheckNames(recipes, options));
+  const Device& device = options.device != nullptr ? *options.device : HostDevice();
+  Patterns patterns;
+  for (const Recipe* r : recipes) {
+    PatternBuilder b;
+    r->pattern(b);
+    Result<Pattern> p = std::move(b).Finish();
+    if (!p.ok()) return p.status().Annotate(std::string(r->name));
+    patterns.emplace(r, std::move(*p));
+  }
+  BK_ASSIGN_OR_RETURN(const std::vector<const Recipe*> order, Ordered(recipes, patterns));
+  FusionReport report;
+  report.nodes_before = static_cast<int>(graph.nodes.size());
+  const Graph before = graph;
+  std::vector<const Recipe*> ran;
+  for (const Recipe* recipe : order) {
+    RecipeReport r = {.name = std::string(recipe->name),
+                      .phase = recipe->phase,
+                      .level = recipe->level,
+                      .numerics = recipe->numerics,
+                      .off = WhyOff(*recipe, options, device)};
+    if (r.off.empty()) {
+      const Pattern& pattern = patterns.at(recipe);
+      Sweep sweep(graph, *recipe, pattern, r);
+      BK_RETURN_IF_ERROR(sweep.Run());
+      RemoveDead(graph);
+      if (recipe->expected != nullptr) {
+        r.expected = 0;
+        for (const LayerInfo& layer : options.layers) {
+          const int expected = recipe->expected(layer);
+          const int matched = sweep.matched(layer.layer);
+          *r.expected += expected;
+          if (matched != expected) r.layers.push_back({layer.layer, matched, expected});
+        }
+        if (r.matched < *r.expected) r.starved_by = StarvedBy(before, ran, patterns, *recipe);
+      }
+    }
+    if (r.off.empty()) ran.push_back(recipe);
+    report.recipes.push_back(std::move(r));
+    const RecipeReport& done = report.recipes.back();
+    const bool few = done.expected && !done.layers.empty();
+    if (options.strict == Strict::kError && few) return TooFew(done);
+  }
+  report.nodes_after = static_cast<int>(graph.nodes.size());
+  BK_RETURN_IF_ERROR(Verify(graph));
+  return report;
+}
+
+}  // namespace birkhoff::graph
