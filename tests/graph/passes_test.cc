@@ -5,6 +5,7 @@
 #include <random>
 
 #include "graph/builder.h"
+#include "graph/passes/canonical.h"
 #include "graph/passes/engine.h"
 #include "graph/print.h"
 #include "graph/verify.h"
@@ -322,6 +323,44 @@ TEST(Fuse, OrderOfNodesDoesNotMatter) {
     matched += c.recipes[0].matched;
   }
   EXPECT_GT(matched, 300);
+}
+
+TEST(Canonicalise, ViewsOfViewsAreOne) {
+  Maker m;
+  const Value cube = m.b.Reshape(m.Reverse(m.x), {kT, Const(2), Const(2)});
+  const Value flat = m.b.Reshape(cube, {kT, Const(4)});  // what it was
+  const Value again = m.b.Reshape(flat, {kT, Const(1), Const(4)});
+  Graph g = m.Done({m.Axpy(flat, m.y), again});
+  const std::vector<float> before = Outputs(g, 4);
+  EXPECT_EQ(Canonicalise(g), 2);
+  EXPECT_TRUE(Verify(g).ok());
+  EXPECT_THAT(ToText(g), HasSubstr("axpy(%2, y)"));
+  EXPECT_THAT(ToText(g), HasSubstr("reshape(%2)"));
+  EXPECT_EQ(Outputs(g, 4), before);
+  EXPECT_EQ(Canonicalise(g), 0);
+}
+
+TEST(Canonicalise, WhatIsComputedTwiceIsComputedOnce) {
+  Maker m;
+  const auto left = m.Butterfly(m.Reverse(m.x), m.y);
+  const auto right = m.Butterfly(m.Reverse(m.x), m.y);
+  Graph g = m.Done({m.Axpy(left[0], right[1]), right[0], m.Axpy(left[0], left[1], 2)});
+  const std::vector<float> before = Outputs(g, 4);
+  EXPECT_EQ(Canonicalise(g), 2);
+  EXPECT_TRUE(Verify(g).ok());
+  EXPECT_EQ(Outputs(g, 4), before);
+}
+
+TEST(Canonicalise, KeepsWhatRandomGraphsCompute) {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937 random(seed);
+    Graph g = RandomGraph(random);
+    const std::vector<float> before = Outputs(g, 24);
+    Canonicalise(g);
+    ASSERT_TRUE(Verify(g).ok()) << seed << " " << Verify(g).message();
+    ASSERT_EQ(Outputs(g, 24), before) << seed;
+    ASSERT_EQ(Canonicalise(g), 0) << seed;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,71 @@
+#include "graph/passes/canonical.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/passes/rewrite.h"
+#include "graph/print.h"
+#include "ops/defs.h"
+
+namespace birkhoff::graph {
+namespace {
+
+bool IsReshape(const Node& node) { return node.op == &ops::kReshape; }
+
+bool IsOutput(const Graph& graph, Value v) {
+  return std::any_of(graph.outputs.begin(), graph.outputs.end(),
+                     [&](const Output& o) { return o.value == v; });
+}
+
+// A view of a view reads what that reads.
+void SkipViews(Graph& graph) {
+  for (Node& node : graph.nodes) {
+    if (!IsReshape(node)) continue;
+    for (int maker = graph[node.in[0]].producer;
+         maker >= 0 && IsReshape(graph.nodes[static_cast<std::size_t>(maker)]);
+         maker = graph[node.in[0]].producer)
+      node.in[0] = graph.nodes[static_cast<std::size_t>(maker)].in[0];
+  }
+}
+
+// Views that change nothing leave their users to what they read. An output must be a node's.
+void SkipIdentities(Graph& graph) {
+  for (const Node& node : std::vector<Node>(graph.nodes)) {
+    if (!IsReshape(node) || graph[node.in[0]].type != graph[node.out[0]].type) continue;
+    if (IsOutput(graph, node.out[0]) && graph[node.in[0]].origin != Origin::kResult) continue;
+    graph.ReplaceUses(node.out[0], node.in[0]);
+  }
+}
+
+// Nodes with one op, the same operands and the same attributes are one. In order, so that users of
+// what was merged are merged too.
+void MergeEqual(Graph& graph) {
+  std::map<std::string, int> known;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    if (!node.op->mutates.empty()) continue;
+    std::string key(node.op->name);
+    for (Value v : node.in) key += ' ' + std::to_string(v.id);
+    key += ' ' + Summarise(graph, static_cast<int>(n)).attributes;
+    const auto [it, is_new] = known.try_emplace(std::move(key), static_cast<int>(n));
+    const Node& first = graph.nodes[static_cast<std::size_t>(it->second)];
+    if (is_new || first.attributes != node.attributes) continue;
+    for (std::size_t i = 0; i < node.out.size(); ++i) graph.ReplaceUses(node.out[i], first.out[i]);
+  }
+}
+
+}  // namespace
+
+int Canonicalise(Graph& graph) {
+  const std::size_t before = graph.nodes.size();
+  SkipViews(graph);
+  SkipIdentities(graph);
+  MergeEqual(graph);
+  RemoveDead(graph);
+  return static_cast<int>(before - graph.nodes.size());
+}
+
+}  // namespace birkhoff::graph
