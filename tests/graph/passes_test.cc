@@ -175,6 +175,12 @@ TEST(Fuse, LeavesWhatDependsOnItself) {
   ExpectMiss(m.Done({a, r}), kOnlySiblings, "not convex: %");
 }
 
+TEST(Fuse, LeavesWhatReadsAnotherOfItsNodes) {
+  Maker m;
+  const Value r = m.Reverse(m.x);
+  ExpectMiss(m.Done({m.Axpy(m.x, r), r}), kOnlySiblings, "is what the match makes");
+}
+
 TEST(Fuse, LeavesWhatTheGuardRefuses) {
   Maker m;
   const Value r = m.Reverse(m.x);
@@ -322,7 +328,7 @@ TEST(Fuse, OrderOfNodesDoesNotMatter) {
     ASSERT_EQ(Outputs(g, 24), before) << seed;
     matched += c.recipes[0].matched;
   }
-  EXPECT_GT(matched, 300);
+  EXPECT_GT(matched, 100);
 }
 
 TEST(Canonicalise, ViewsOfViewsAreOne) {

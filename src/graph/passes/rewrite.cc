@@ -140,8 +140,14 @@ Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
       }
     }
   }
-  // Nothing that the new nodes read depends on what they make. Nodes stand in order, so one pass
-  // finds all that does.
+  // Nothing that the new nodes read depends on what they make, or is that. Nodes stand in order, so
+  // one pass finds all that does.
+  for (std::size_t v = 0; v < binding.values.size(); ++v) {
+    const Value is = binding.values[v];
+    if (pattern.graph.values[v].origin == Origin::kResult || !is.valid()) continue;
+    if (graph[is].producer >= 0 && goes(graph[is].producer))
+      return Refusal(fmt::format("not convex: {} is what the match makes", ToText(graph, is)));
+  }
   std::vector<bool> depends(graph.values.size());
   for (Value v : out) depends[static_cast<std::size_t>(v.id)] = true;
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
