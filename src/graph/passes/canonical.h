@@ -1,5 +1,5 @@
-// One form for what can be written in several, so that recipes find it: views of views are one view,
-// views that change nothing are none, and what is computed twice is computed once.
+// One form for what can be written in several, so that recipes find it: views of views are one
+// view, views that change nothing are none, and what is computed twice is computed once.
 #pragma once
 
 #include "graph/graph.h"

@@ -1,8 +1,8 @@
 // Finds a pattern in a graph.
 //
-// A search starts at a node whose op is the rarest of the pattern's and goes from node to node along
-// what they read and what reads them, depth first, in the order of the graph: the same graph gives
-// the same matches.
+// A search starts at a node whose op is the rarest of the pattern's and goes from node to node
+// along what they read and what reads them, depth first, in the order of the graph: the same graph
+// gives the same matches.
 #pragma once
 
 #include <map>

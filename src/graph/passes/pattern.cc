@@ -9,7 +9,7 @@
 namespace birkhoff::graph {
 namespace {
 
-// Whether values lead from the first node to all others: else a search would have to try every pair.
+// Whether values lead from the first node to all others: else a search would try every pair.
 bool IsInOnePiece(const Graph& graph) {
   std::vector<bool> reached(graph.values.size());
   std::vector<bool> in(graph.nodes.size());

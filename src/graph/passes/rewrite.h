@@ -9,8 +9,8 @@
 
 namespace birkhoff::graph {
 
-// Makes the nodes that stand for a match. They stand together, right behind the last value that they
-// read, and have the labels of the last node of the match.
+// Makes the nodes that stand for a match. They stand together, right behind the last value that
+// they read, and have the labels of the last node of the match.
 class Emitter {
  public:
   Emitter(Graph& graph, const Pattern& pattern, const Binding& binding)
