@@ -186,6 +186,10 @@ class Builder {
   Routed RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here = Here::Now());
   Routed RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
                       Here here = Here::Now());
+  // Columns of x one after another, as views.
+  std::vector<Value> Split(Value x, std::initializer_list<std::int64_t> widths,
+                           Here here = Here::Now());
+  Value Spread(Value x, std::int64_t copies, Here here = Here::Now());
   Value Swiglu(Value gate, Value up, double limit, Here here = Here::Now());
 
  private:

@@ -182,6 +182,20 @@ Routed Builder::RouteByTable(Value logits, Value table, Value ids, std::int64_t 
   return {expert, weight};
 }
 
+std::vector<Value> Builder::Split(Value x, std::initializer_list<std::int64_t> widths, Here here) {
+  std::vector<Value> columns;
+  std::int64_t begin = 0;
+  for (const std::int64_t width : widths) {
+    columns.push_back(One(Op(ops::kSlice, {x}, {{"begin", begin}, {"width", width}}, here)));
+    begin += width;
+  }
+  return columns;
+}
+
+Value Builder::Spread(Value x, std::int64_t copies, Here here) {
+  return One(Op(ops::kSpread, {x}, {{"copies", copies}}, here));
+}
+
 Value Builder::Swiglu(Value gate, Value up, double limit, Here here) {
   return One(Op(ops::kSwiglu, {gate, up}, {{"limit", limit}}, here));
 }

@@ -61,6 +61,10 @@ extern const OpDef kRopeTable;
 // [T]) {...}
 // -> (expert i32 [T,k], weight f32 [T,k])
 extern const OpDef kRoute;
+// (x [..., w], packed or columns) {int begin, width} -> columns begin ... begin + width - 1
+extern const OpDef kSlice;
+// (x [T,w]) {int copies} -> [T, copies, w], spread: what kBroadcast gives without the copies
+extern const OpDef kSpread;
 // (gate [T,I], up [T,I]) {number limit} -> [T,I]
 extern const OpDef kSwiglu;
 

@@ -96,6 +96,7 @@ std::span<const Kernel<MhcBoundaryArgs>> MhcBoundaryKernels() { return kTable; }
 const OpDef kMhcBoundary = {.name = "mhc_boundary",
                             .infer = Infer,
                             .prepare = Prepare,
-                            .in_place = {.operand = 1, .result = 0}};
+                            .in_place = {.operand = 1, .result = 0},
+                            .takes = kSpreadSecond};
 
 }  // namespace birkhoff::ops

@@ -11,7 +11,8 @@ constexpr std::array kOps = {
     &kAdd,        &kAttention,   &kBroadcast, &kCompress, &kEmbedding,   &kExperts,
     &kGatherRows, &kIndexTopk,   &kKvWrite,   &kLinear,   &kMhcBoundary, &kMhcBoundaryShifted,
     &kMhcCoeffs,  &kMhcCollapse, &kMhcHead,   &kMhcPost,  &kMhcTail,     &kReshape,
-    &kRmsNorm,    &kRope,        &kRopeTable, &kRoute,    &kSwiglu,
+    &kRmsNorm,    &kRope,        &kRopeTable, &kRoute,    &kSlice,       &kSpread,
+    &kSwiglu,
 };
 
 }  // namespace

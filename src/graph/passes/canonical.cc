@@ -14,27 +14,35 @@ namespace birkhoff::graph {
 namespace {
 
 bool IsReshape(const Node& node) { return node.op == &ops::kReshape; }
+bool IsSlice(const Node& node) { return node.op == &ops::kSlice; }
 
 bool IsOutput(const Graph& graph, Value v) {
   return std::any_of(graph.outputs.begin(), graph.outputs.end(),
                      [&](const Output& o) { return o.value == v; });
 }
 
-// A view of a view reads what that reads.
+// A view of a view of its kind reads what that reads. So the columns that DeepSeek-V3 splits twice
+// are columns of the projection, as those that V4 splits once.
 void SkipViews(Graph& graph) {
   for (Node& node : graph.nodes) {
-    if (!IsReshape(node)) continue;
+    if (!IsReshape(node) && !IsSlice(node)) continue;
     for (int maker = graph[node.in[0]].producer;
-         maker >= 0 && IsReshape(graph.nodes[static_cast<std::size_t>(maker)]);
-         maker = graph[node.in[0]].producer)
-      node.in[0] = graph.nodes[static_cast<std::size_t>(maker)].in[0];
+         maker >= 0 && graph.nodes[static_cast<std::size_t>(maker)].op == node.op;
+         maker = graph[node.in[0]].producer) {
+      const Node& read = graph.nodes[static_cast<std::size_t>(maker)];
+      if (IsSlice(node))
+        node.attributes = {{"begin", node.attributes.Int("begin") + read.attributes.Int("begin")},
+                           {"width", node.attributes.Int("width")}};
+      node.in[0] = read.in[0];
+    }
   }
 }
 
 // Views that change nothing leave their users to what they read. An output must be a node's.
 void SkipIdentities(Graph& graph) {
   for (const Node& node : std::vector<Node>(graph.nodes)) {
-    if (!IsReshape(node) || graph[node.in[0]].type != graph[node.out[0]].type) continue;
+    if ((!IsReshape(node) && !IsSlice(node)) || graph[node.in[0]].type != graph[node.out[0]].type)
+      continue;
     if (IsOutput(graph, node.out[0]) && graph[node.in[0]].origin != Origin::kResult) continue;
     graph.ReplaceUses(node.out[0], node.in[0]);
   }

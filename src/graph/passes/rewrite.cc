@@ -104,7 +104,7 @@ std::vector<Value> Emitter::Op(const ops::OpDef& op, std::vector<Value> in,
     }
     types.push_back(graph_[v].type);
   }
-  Result<std::vector<ops::ValueType>> results = op.infer(attributes, types);
+  Result<std::vector<ops::ValueType>> results = ops::Infer(op, attributes, types);
   if (!results.ok()) {
     status_ = results.status();
     return {};
