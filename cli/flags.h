@@ -66,6 +66,11 @@ struct ModelFlags {
   std::int64_t context = 0;
   std::string isa = "auto";
   bool no_draft = false;
+  std::string fusion = "O2";
+  std::string fusion_enable = {};  // names with commas between
+  std::string fusion_disable = {};
+  std::string fusion_only = {};
+  std::string fusion_strict = "warn";
 };
 
 void AddModelFlag(Flags& flags, ModelFlags& m);  // --model alone

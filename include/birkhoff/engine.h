@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "birkhoff/device.h"
+#include "birkhoff/fusion.h"
 #include "birkhoff/status.h"
 #include "birkhoff/tokenizer.h"
 
@@ -42,6 +43,7 @@ struct EngineOptions {
   int max_step_tokens = 512;  // tokens of one step, 2 to 1048576; longer prompts are cut
   bool draft = true;  // load the MTP layer, if the checkpoint has one, for speculative decoding
   CpuIsa max_isa = CpuIsa::kAvx512;  // use no stronger instruction set than this
+  FusionSettings fusion = {};
   Progress progress = {};
 };
 

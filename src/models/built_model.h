@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "graph/passes/recipe.h"
 
 namespace birkhoff::models {
 
@@ -16,6 +17,11 @@ struct BuildOptions {
   std::int64_t max_rewind = 0;      // tokens that a sequence may step back by: extents of the rings
   bool draft = false;               // also the draft graph, where the checkpoint has one
   bool taps = false;                // also the streams after every layer
+  // A stage of a pipeline: layers [first_layer, end_layer), -1 standing for all. One that does not
+  // begin with layer 0 is given "streams" besides ids; one that does not end with the last gives
+  // them and no logits. It may be empty.
+  std::int64_t first_layer = 0;
+  std::int64_t end_layer = -1;
 };
 
 // Step inputs  ids i32 [T], positions i32 [T], rows i32 [R] (tokens whose logits are wanted).
@@ -26,6 +32,8 @@ struct BuildOptions {
 struct BuiltModel {
   graph::Graph trunk = {};
   std::optional<graph::Graph> draft = {};
+  std::vector<graph::LayerInfo> trunk_layers = {};  // what fusions may expect
+  std::vector<graph::LayerInfo> draft_layers = {};
   std::int64_t vocab = 0;
   std::int64_t layers = 0;
   std::int64_t draft_window = 0;  // tokens that a draft depends on, back from its own position

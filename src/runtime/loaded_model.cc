@@ -72,6 +72,7 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
                    .max_rewind = kMaxRewind,
                    .draft = options.draft,
                    .taps = options.taps}));
+  BK_ASSIGN_OR_RETURN(model.fusion, FuseModel(model.built, options.fusion));
   ModelInfo& info = model.info;
   info.type = "deepseek_v4";
   info.vocab = config.vocab;
@@ -86,6 +87,8 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
   for (const std::int64_t id : config.eos) info.eos.push_back(static_cast<std::int32_t>(id));
   info.notes = owned->weights.notes;
   for (const std::string& name : owned->weights.unused) info.notes.push_back("not used: " + name);
+  const std::vector<std::string>& missed = model.fusion.notes;
+  info.notes.insert(info.notes.end(), missed.begin(), missed.end());
   model.weights = std::move(owned);
   return model;
 }

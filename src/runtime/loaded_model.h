@@ -11,6 +11,7 @@
 #include "birkhoff/engine.h"
 #include "models/built_model.h"
 #include "models/weight_source.h"
+#include "runtime/fuse_model.h"
 
 namespace birkhoff::runtime {
 
@@ -23,6 +24,7 @@ inline constexpr std::size_t kMaxConfigBytes = 16 << 20;
 struct LoadedModel {
   ModelInfo info = {};
   models::BuiltModel built = {};
+  ModelFusion fusion = {};
   std::shared_ptr<const void> weights = {};  // what the graphs point into, with what is behind it
 };
 
@@ -32,6 +34,7 @@ struct GraphOptions {
   int threads = 0;           // that check the weights; 0: every CPU this process may use
   bool draft = true;
   bool taps = false;
+  FusionSettings fusion = {};
 };
 
 // Reads config.json and the safetensors of a folder.

@@ -24,7 +24,10 @@ Result<std::unique_ptr<Engine>> LoadUnguarded(const std::string& config_path,
       runtime::LoadedModel model,
       runtime::BuildModel(
           json, config_path, std::make_shared<dsv4::RandomWeights>(std::move(weights)),
-          {.precision = options.precision, .context = options.context, .draft = options.draft},
+          {.precision = options.precision,
+           .context = options.context,
+           .draft = options.draft,
+           .fusion = options.fusion},
           pool, options.progress));
   BK_ASSIGN_OR_RETURN(std::unique_ptr<Engine::Impl> impl,
                       Engine::Impl::Make(std::move(model), options, {}));

@@ -102,8 +102,8 @@ std::vector<float> Outputs(const Graph& g, std::int64_t width) {
 }
 
 FusionReport Fused(Graph& g, std::span<const Recipe* const> recipes,
-                   const FusionOptions& options = {}) {
-  Result<FusionReport> report = Fuse(g, recipes, options);
+                   const FusionSettings& settings = {}, const FusionTarget& target = {}) {
+  Result<FusionReport> report = Fuse(g, recipes, settings, target);
   EXPECT_TRUE(report.ok()) << report.status().message();
   if (!report.ok()) return {};
   EXPECT_TRUE(Verify(g).ok());
@@ -194,7 +194,7 @@ TEST(Fuse, LevelsAndSwitches) {
     const Value r = m.Reverse(out[0]);
     return m.Done({m.Axpy(out[0], m.y), r, out[1]});
   };
-  const auto matched = [&](const FusionOptions& options) {
+  const auto matched = [&](const FusionSettings& options) {
     Graph g = make();
     std::string text;
     for (const RecipeReport& r : Fused(g, kBoth, options).recipes)
@@ -232,8 +232,8 @@ TEST(Fuse, StrictFailsWithTheDeepestMiss) {
   Maker m;
   const Value a = m.Axpy(m.x, m.y);
   Graph g = m.Done({m.Butterfly(a, m.y)[0], a});
-  const FusionOptions options = {.strict = Strict::kError, .layers = {{"test", 0, 1, 0}}};
-  const Status s = Fuse(g, kOnlyChain, options).status();
+  const Status s =
+      Fuse(g, kOnlyChain, {.strict = FusionStrict::kError}, {.layers = {{"test", "any"}}}).status();
   EXPECT_EQ(s.code(), StatusCode::kNotFound);
   EXPECT_THAT(s.message(), HasSubstr("chain matched 0 of 1, in layer 0 0 of 1; deepest miss: step "
                                      "2 of 2, interior value %2 is an output at passes_test.cc:"));
@@ -246,7 +246,7 @@ TEST(Fuse, SaysWhoTookAMatch) {
   Maker m;
   const auto out = m.Butterfly(m.Axpy(m.x, m.y), m.y);
   Graph g = m.Done({out[0], m.Reverse(m.x)});
-  const FusionReport report = Fused(g, both, {.layers = {{"test", 0, 1, 0}}});
+  const FusionReport report = Fused(g, both, {}, {.layers = {{"test", "any"}}});
   EXPECT_EQ(report.recipes[0].matched, 1);
   EXPECT_EQ(report.recipes[1].matched, 0);
   EXPECT_EQ(report.recipes[1].starved_by, "siblings");

@@ -65,14 +65,74 @@ void MergeEqual(Graph& graph) {
   }
 }
 
+// Row t of each result depends on row t of each activation, and on nothing else of the step.
+constexpr const ops::OpDef* kRowWise[] = {&ops::kAdd,     &ops::kExperts, &ops::kLinear,
+                                          &ops::kMhcHead, &ops::kMhcPost, &ops::kRmsNorm,
+                                          &ops::kRoute,   &ops::kSwiglu};
+
+bool HasRows(const ops::ValueType& type) {
+  return type.kind == ops::Kind::kActivation && !type.shape.empty() &&
+         type.shape[0].symbol == ops::Symbol::kTokens;
+}
+
+// Whether a node may work on the rows that a gather takes of what it makes: nobody needs others.
+bool ServesGather(const Graph& graph, const Uses& uses, const Node& node, Value index) {
+  if (std::find(std::begin(kRowWise), std::end(kRowWise), node.op) == std::end(kRowWise))
+    return false;
+  for (Value v : node.in) {
+    const ops::ValueType& type = graph[v].type;
+    if (HasRows(type) && (type.layout != ops::Layout::kPacked || type.shape[0].times != 1))
+      return false;
+  }
+  return std::all_of(node.out.begin(), node.out.end(), [&](Value v) {
+    return !uses.IsOutput(v) && std::all_of(uses.Of(v).begin(), uses.Of(v).end(), [&](Use use) {
+      const Node& user = graph.nodes[static_cast<std::size_t>(use.node)];
+      return user.op == &ops::kGatherRows && user.in[1] == index;
+    });
+  });
+}
+
+// Rows are taken before the work on rows, not behind it: what only those rows need is then done
+// for R rows instead of T. Whether there was such a gather.
+bool HoistGather(Graph& graph) {
+  const Uses uses(graph);
+  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
+    const Node gather = graph.nodes[n];
+    if (gather.op != &ops::kGatherRows || graph[gather.in[0]].producer < 0) continue;
+    const Value index = gather.in[1];
+    Node node = graph.nodes[static_cast<std::size_t>(graph[gather.in[0]].producer)];
+    if (!ServesGather(graph, uses, node, index)) continue;
+    const int slot = graph[gather.in[0]].slot;
+    auto position = static_cast<int>(n);
+    const auto insert = [&](Node made) {
+      std::vector<ops::ValueType> types;
+      for (Value v : made.in) types.push_back(graph[v].type);
+      auto results = ops::Infer(*made.op, made.attributes, types);
+      return graph.Insert(position++, std::move(made), *std::move(results));
+    };
+    for (Value& v : node.in) {
+      if (!HasRows(graph[v].type)) continue;
+      Node rows = gather;
+      rows.in = {v, index};
+      rows.labels = node.labels;
+      v = insert(std::move(rows))[0];
+    }
+    graph.ReplaceUses(gather.out[0], insert(std::move(node))[static_cast<std::size_t>(slot)]);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 int Canonicalise(Graph& graph) {
   const std::size_t before = graph.nodes.size();
-  SkipViews(graph);
-  SkipIdentities(graph);
-  MergeEqual(graph);
-  RemoveDead(graph);
+  do {
+    SkipViews(graph);
+    SkipIdentities(graph);
+    MergeEqual(graph);
+    RemoveDead(graph);
+  } while (HoistGather(graph));
   return static_cast<int>(before - graph.nodes.size());
 }
 

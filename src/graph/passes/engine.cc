@@ -19,10 +19,10 @@ bool Has(const std::vector<std::string>& names, std::string_view name) {
 // Patterns of all recipes, by recipe.
 using Patterns = std::map<const Recipe*, Pattern>;
 
-Status CheckNames(std::span<const Recipe* const> recipes, const FusionOptions& options) {
+Status CheckNames(std::span<const Recipe* const> recipes, const FusionSettings& settings) {
   std::vector<std::string_view> known;
   for (const Recipe* r : recipes) known.push_back(r->name);
-  for (const auto* names : {&options.enable, &options.disable, &options.only}) {
+  for (const auto* names : {&settings.enable, &settings.disable, &settings.only}) {
     for (const std::string& name : *names) {
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
       return Status::InvalidArgument(
@@ -67,11 +67,11 @@ Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipe
 }
 
 // Why a recipe does not run; empty: it does.
-std::string WhyOff(const Recipe& r, const FusionOptions& options, const Device& device) {
-  if (Has(options.disable, r.name)) return "disabled";
-  if (!options.only.empty() && !Has(options.only, r.name)) return "not among the only ones";
-  const bool asked = Has(options.enable, r.name) || !options.only.empty();
-  if (!asked && r.level > options.level) return "of a higher level";
+std::string WhyOff(const Recipe& r, const FusionSettings& settings, const Device& device) {
+  if (Has(settings.disable, r.name)) return "disabled";
+  if (!settings.only.empty() && !Has(settings.only, r.name)) return "not among the only ones";
+  const bool asked = Has(settings.enable, r.name) || !settings.only.empty();
+  if (!asked && r.level > settings.level) return "of a higher level";
   if (r.pays != nullptr && !asked) {
     if (const Refusal refusal = r.pays(device)) return "refused: " + refusal.why();
   }
@@ -163,24 +163,76 @@ const FusionMiss* Deepest(const RecipeReport& report) {
   return it == report.misses.end() ? nullptr : &*it;
 }
 
-Status TooFew(const RecipeReport& r) {
-  std::string text = fmt::format("fusion: {} matched {} of {}", r.name, r.matched, *r.expected);
-  if (!r.layers.empty())
-    text += fmt::format(", in layer {} {} of {}", r.layers[0].layer, r.layers[0].matched,
-                        r.layers[0].expected);
-  if (!r.starved_by.empty()) text += fmt::format("; starved by {}", r.starved_by);
-  if (const FusionMiss* m = Deepest(r); m != nullptr)
-    text += fmt::format("; deepest miss: step {} of {}, {} at {} ({})", m->step, m->steps,
-                        m->reason, m->place, m->root);
-  return Status::NotFound(text);
+// FNV-1a (Fowler, Noll, Vo): http://www.isthe.com/chongo/tech/comp/fnv/
+std::uint64_t Hash(const std::vector<const Recipe*>& ran) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const Recipe* r : ran) {
+    for (const char c : fmt::format("{}:{};", r->name, r->version))
+      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+int Launches(const Graph& graph) {
+  return static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                                        [](const Node& n) { return !n.op->view; }));
+}
+
+// Fills in what a sweep found of what the layers have.
+void Compare(const Sweep& sweep, const Recipe& recipe, const std::vector<LayerInfo>& layers,
+             RecipeReport& r) {
+  if (recipe.expected == nullptr) return;
+  r.expected = 0;
+  for (const LayerInfo& layer : layers) {
+    r.layers.push_back({layer.layer, sweep.matched(layer.layer), recipe.expected(layer)});
+    *r.expected += r.layers.back().expected;
+  }
 }
 
 }  // namespace
 
+Traffic TrafficOf(const Graph& graph) {
+  Traffic total;
+  const auto add = [&](Value v) {
+    const ops::ValueType& type = graph[v].type;
+    if (type.kind != ops::Kind::kActivation) return;
+    auto bytes = static_cast<std::int64_t>(SizeOf(type.dtype));
+    ops::Symbol symbol = ops::Symbol::kOne;
+    for (std::size_t d = 0; d < type.shape.size(); ++d) {
+      if (d == 1 && type.layout == ops::Layout::kSpread) continue;
+      bytes *= type.shape[d].times;
+      if (type.shape[d].symbol != ops::Symbol::kOne) symbol = type.shape[d].symbol;
+    }
+    if (symbol == ops::Symbol::kTokens) total.per_token += bytes;
+    if (symbol == ops::Symbol::kRows) total.per_row += bytes;
+  };
+  for (const Node& node : graph.nodes) {
+    if (node.op->view) continue;
+    for (Value v : node.in) add(v);
+    for (Value v : node.out) add(v);
+  }
+  return total;
+}
+
+std::string Shortfall(const RecipeReport& r) {
+  if (!r.off.empty() || !r.expected) return {};
+  const auto wrong = std::find_if(r.layers.begin(), r.layers.end(),
+                                  [](const LayerMatches& l) { return l.matched != l.expected; });
+  if (wrong == r.layers.end()) return {};
+  std::string text =
+      fmt::format("fusion: {} matched {} of {}, in layer {} {} of {}", r.name, r.matched,
+                  *r.expected, wrong->layer, wrong->matched, wrong->expected);
+  if (!r.starved_by.empty()) text += fmt::format("; starved by {}", r.starved_by);
+  if (const FusionMiss* m = Deepest(r); m != nullptr)
+    text += fmt::format("; deepest miss: step {} of {}, {} at {} ({})", m->step, m->steps,
+                        m->reason, m->place, m->root);
+  return text;
+}
+
 Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
-                          const FusionOptions& options) {
-  BK_RETURN_IF_ERROR(CheckNames(recipes, options));
-  const Device& device = options.device != nullptr ? *options.device : HostDevice();
+                          const FusionSettings& settings, const FusionTarget& target) {
+  BK_RETURN_IF_ERROR(CheckNames(recipes, settings));
+  const Device& device = target.device != nullptr ? *target.device : HostDevice();
   Patterns patterns;
   for (const Recipe* r : recipes) {
     PatternBuilder b;
@@ -191,7 +243,9 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
   }
   BK_ASSIGN_OR_RETURN(const std::vector<const Recipe*> order, Ordered(recipes, patterns));
   FusionReport report;
-  report.nodes_before = static_cast<int>(graph.nodes.size());
+  report.level = settings.level;
+  report.layers = target.layers;
+  report.nodes_before = Launches(graph);
   const Graph before = graph;
   std::vector<const Recipe*> ran;
   for (const Recipe* recipe : order) {
@@ -199,30 +253,26 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
                       .phase = recipe->phase,
                       .level = recipe->level,
                       .numerics = recipe->numerics,
-                      .off = WhyOff(*recipe, options, device)};
+                      .off = WhyOff(*recipe, settings, device)};
     if (r.off.empty()) {
-      const Pattern& pattern = patterns.at(recipe);
-      Sweep sweep(graph, *recipe, pattern, r);
+      const Traffic was = TrafficOf(graph);
+      Sweep sweep(graph, *recipe, patterns.at(recipe), r);
       BK_RETURN_IF_ERROR(sweep.Run());
       RemoveDead(graph);
-      if (recipe->expected != nullptr) {
-        r.expected = 0;
-        for (const LayerInfo& layer : options.layers) {
-          const int expected = recipe->expected(layer);
-          const int matched = sweep.matched(layer.layer);
-          *r.expected += expected;
-          if (matched != expected) r.layers.push_back({layer.layer, matched, expected});
-        }
-        if (r.matched < *r.expected) r.starved_by = StarvedBy(before, ran, patterns, *recipe);
-      }
+      const Traffic is = TrafficOf(graph);
+      r.saved = {was.per_token - is.per_token, was.per_row - is.per_row};
+      Compare(sweep, *recipe, target.layers, r);
+      if (r.expected && r.matched < *r.expected)
+        r.starved_by = StarvedBy(before, ran, patterns, *recipe);
+      ran.push_back(recipe);
     }
-    if (r.off.empty()) ran.push_back(recipe);
     report.recipes.push_back(std::move(r));
-    const RecipeReport& done = report.recipes.back();
-    const bool few = done.expected && !done.layers.empty();
-    if (options.strict == Strict::kError && few) return TooFew(done);
+    if (settings.strict != FusionStrict::kError) continue;
+    if (std::string text = Shortfall(report.recipes.back()); !text.empty())
+      return Status::NotFound(std::move(text));
   }
-  report.nodes_after = static_cast<int>(graph.nodes.size());
+  report.hash = Hash(ran);
+  report.nodes_after = Launches(graph);
   BK_RETURN_IF_ERROR(Verify(graph));
   return report;
 }

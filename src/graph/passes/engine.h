@@ -13,18 +13,8 @@
 
 namespace birkhoff::graph {
 
-enum class Strict : std::uint8_t {
-  kOff,
-  kWarn,   // the report has misses
-  kError,  // a recipe that finds less than it expects is an error
-};
-
-struct FusionOptions {
-  Level level = Level::kO2;
-  std::vector<std::string> enable = {};   // whatever the level
-  std::vector<std::string> disable = {};  // whatever the level
-  std::vector<std::string> only = {};     // these and no others, if any
-  Strict strict = Strict::kWarn;
+// What a graph is fused for.
+struct FusionTarget {
   const Device* device = nullptr;  // null: HostDevice()
   std::vector<LayerInfo> layers = {};
 };
@@ -45,6 +35,13 @@ struct LayerMatches {
   int expected = 0;
 };
 
+// Bytes of activations that nodes read and write, views left out.
+struct Traffic {
+  std::int64_t per_token = 0;
+  std::int64_t per_row = 0;  // of a row of logits
+};
+Traffic TrafficOf(const Graph& graph);
+
 struct RecipeReport {
   std::string name = {};
   Phase phase = Phase::kStructure;
@@ -53,22 +50,30 @@ struct RecipeReport {
   std::string off = {};  // why it did not run; empty: it did
   int matched = 0;
   std::optional<int> expected = {};
-  std::vector<LayerMatches> layers = {};  // where the two differ
+  std::vector<LayerMatches> layers = {};  // if expected
+  Traffic saved = {};
   std::vector<FusionMiss> misses = {};
   std::string starved_by = {};  // a recipe before it took what it would have found
 };
 
 struct FusionReport {
+  FusionLevel level = FusionLevel::kO2;
+  std::uint64_t hash = 0;                  // of the recipes that ran, their versions and order
   std::vector<RecipeReport> recipes = {};  // in the order in which they ran
-  int nodes_before = 0;
+  std::vector<LayerInfo> layers = {};
+  int nodes_before = 0;  // views left out
   int nodes_after = 0;
 };
+
+// What a strict run fails with: the recipe, what it found and its deepest miss. Empty: it found
+// all that it expects.
+std::string Shortfall(const RecipeReport& report);
 
 // Errors  kInvalidArgument  an option names an unknown recipe; before and after form a cycle
 //         kNotFound         strict, and a recipe found less than it expects; the message has its
 //                           deepest miss
 //         kInternal         a recipe is wrong: its pattern does not build, its rewrite does not fit
 Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
-                          const FusionOptions& options);
+                          const FusionSettings& settings, const FusionTarget& target = {});
 
 }  // namespace birkhoff::graph

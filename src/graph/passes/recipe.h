@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/refusal.h"
 #include "birkhoff/device.h"
+#include "birkhoff/fusion.h"
 #include "graph/passes/match.h"
 #include "graph/passes/pattern.h"
 #include "graph/passes/rewrite.h"
@@ -16,8 +18,7 @@ namespace birkhoff::graph {
 // They run one after another.
 enum class Phase : std::uint8_t { kMerge, kStructure, kCollective, kState, kFoldQuant };
 
-// The lowest that switches a recipe on. O0: none, O2: the default.
-enum class Level : std::uint8_t { kO0, kO1, kO2, kO3 };
+using Level = FusionLevel;
 
 enum class Numerics : std::uint8_t {
   kSameBits,        // those of the pattern's ops one after another
@@ -25,16 +26,22 @@ enum class Numerics : std::uint8_t {
   kReordered,       // sums in another, fixed order
 };
 
-// What a recipe expects to find in a layer follows from this.
+// What a recipe expects to find in a layer follows from this. Everything outside of layers is one
+// more, with the number -1.
 struct LayerInfo {
   std::string_view model = {};  // "deepseek_v4"
+  std::string kind = {};        // layers of one kind are built alike: "ratio 4"
   int layer = 0;
-  int layers = 0;          // of the model
-  int compress_ratio = 0;  // 0: none
+  bool first = false;          // of the graph: nothing of a layer before it
+  bool last = false;           // of the graph
+  bool has_embedding = false;  // the graph begins with it
+  bool has_head = false;       // and ends with that
+  bool gives_streams = false;  // what the last layer leaves is an output too
 };
 
 struct Recipe {
   std::string_view name = {};
+  int version = 1;  // of what it does, for the hash of a set of recipes
   Phase phase = Phase::kStructure;
   Level level = Level::kO2;
   Numerics numerics = Numerics::kSameBits;

@@ -58,13 +58,13 @@ class Writer {
   }
 
   Result<graph::Graph> Trunk(const Weights& w) {
-    Value X = Streams(w.embed);
-    for (std::int64_t l = 0; l < c_.layers; ++l) {
+    Value X = o_.first_layer == 0 ? Streams(w.embed) : StreamsInput();
+    for (std::int64_t l = o_.first_layer; l < o_.end_layer; ++l) {
       X = Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
       if (o_.taps) b_.Output(fmt::format("streams.{}", l), X);
     }
-    if (o_.draft) b_.Output("streams", X);
-    Head(X, w.hc_head, w.norm, w.head);
+    if (o_.draft || o_.end_layer < c_.layers) b_.Output("streams", Handed(X));
+    if (o_.end_layer == c_.layers) Head(X, w.hc_head, w.norm, w.head);
     return std::move(b_).Finish();
   }
 
@@ -83,6 +83,17 @@ class Writer {
 
   bool Precise() const { return act_ == DType::kF32; }
 
+  Value StreamsInput() {
+    return b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+  }
+
+  // X, made by a node even where a stage has none: an output is never an input.
+  Value Handed(Value X) {
+    if (o_.first_layer == 0 || o_.first_layer < o_.end_layer) return X;
+    const auto scope = b_.Site("streams");
+    return b_.Reshape(X, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+  }
+
   Value Streams(const MatrixParam& embed) {
     const auto scope = b_.Site("embed");
     return b_.Broadcast(b_.Embedding(ids_, M(embed), act_), static_cast<int>(c_.hc_mult));
@@ -91,7 +102,7 @@ class Writer {
   // Y_j = e_proj rms(embed(id); enorm) + h_proj rms(X_j; hnorm)
   Value DraftStreams(const MtpParams& p, const MatrixParam& embed) {
     const auto scope = b_.Site("mtp");
-    const Value X = b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value X = StreamsInput();
     const Value e = b_.RmsNorm(b_.Embedding(ids_, M(embed), act_), V(p.enorm), c_.rms_eps, act_);
     const Value h = b_.RmsNorm(X, V(p.hnorm), c_.rms_eps, act_);
     const Value each = b_.Reshape(h, {Extent{c_.hc_mult, Symbol::kTokens}, Const(c_.hidden)});
@@ -229,6 +240,30 @@ class Writer {
   Value compressed_frequency_ = {};
 };
 
+// What fusions may expect of layers [first, end), and of what is around them.
+std::vector<graph::LayerInfo> Layers(const Config& c, std::int64_t first, std::int64_t end,
+                                     graph::LayerInfo around) {
+  around.model = "deepseek_v4";
+  around.kind = "around the layers";
+  around.layer = -1;
+  std::vector<graph::LayerInfo> layers = {around};
+  for (std::int64_t l = first; l < end; ++l) {
+    graph::LayerInfo layer = around;
+    layer.kind = fmt::format("ratio {}{}", c.Ratio(l), c.IsHashRouted(l) ? ", hash" : "");
+    layer.layer = static_cast<int>(l);
+    layer.first = l == first;
+    layer.last = l + 1 == end;
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+Status CheckStage(const Config& c, const BuildOptions& o) {
+  if (0 <= o.first_layer && o.first_layer <= o.end_layer && o.end_layer <= c.layers) return {};
+  return Status::OutOfRange(fmt::format("stage: expected layers within [0, {}), got [{}, {})",
+                                        c.layers, o.first_layer, o.end_layer));
+}
+
 struct Size {
   std::int64_t parameters = 0;
   std::int64_t bytes = 0;            // matrices as stored, vectors in f32
@@ -304,13 +339,22 @@ Size Measure(const Config& c, const Weights& w) {
 Result<BuiltModel> Build(const Config& config, const Weights& weights,
                          const BuildOptions& options) {
   BuildOptions o = options;
-  o.draft = options.draft && weights.mtp.has_value();
+  if (o.end_layer < 0) o.end_layer = config.layers;
+  BK_RETURN_IF_ERROR(CheckStage(config, o));
+  // Drafts follow the last layer.
+  o.draft = options.draft && weights.mtp.has_value() && o.end_layer == config.layers;
   const auto frequencies = std::make_shared<const Frequencies>(MakeFrequencies(config));
   BuiltModel model;
   BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *frequencies).Trunk(weights));
   if (o.draft) {
     BK_ASSIGN_OR_RETURN(model.draft, Writer(config, o, *frequencies).Draft(*weights.mtp, weights));
+    model.draft_layers = Layers(config, config.layers, config.layers + 1, {.has_head = true});
   }
+  const bool has_head = o.end_layer == config.layers;
+  model.trunk_layers = Layers(config, o.first_layer, o.end_layer,
+                              {.has_embedding = o.first_layer == 0,
+                               .has_head = has_head,
+                               .gives_streams = o.draft || o.taps || !has_head});
   model.vocab = config.vocab;
   model.layers = config.layers;
   model.draft_window = config.window;
