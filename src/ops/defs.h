@@ -5,7 +5,8 @@
 
 namespace birkhoff::ops {
 
-// (a f32 [r, w], b f32 [r, w] or [r, n, w]) {dtype f32|bf16 as int "out"} -> [b's shape] out
+// (a [r, w], b [r, w] or [r, n, w], each f32 or bf16) {dtype f32|bf16 as int "out"} -> [b's shape]
+// out, which may take b's memory
 extern const OpDef kAdd;
 // (q [T,H,D], kv [T,D], window state, sink vector [H]) or with (..., entries state) or (...,
 // entries state, selected i32 [T,k]) {int window, ratio, max_entries; number scale; int out} ->
