@@ -58,9 +58,8 @@ extern const OpDef kRmsNorm;
 extern const OpDef kRope;
 // (positions i32 [T], frequency [P]) {flag precise} -> f32 [T,P,2]
 extern const OpDef kRopeTable;
-// (logits f32 [T,E], bias vector [E]) {int k; number scale} or (logits, table i32 [V,k], ids i32
-// [T]) {...}
-// -> (expert i32 [T,k], weight f32 [T,k])
+// (logits f32 [T,E], bias vector [E]) or (logits, table i32 [V,k], ids i32 [T]) {int k, scoring,
+// groups, topk_groups; flag normalise; number scale} -> (expert i32 [T,k], weight f32 [T,k])
 extern const OpDef kRoute;
 // (x [..., w], packed or columns) {int begin, width} -> columns begin ... begin + width - 1
 extern const OpDef kSlice;
