@@ -167,6 +167,10 @@ class Builder {
                   Here here = Here::Now());
   Value KvWrite(Value kv, Value ring, Here here = Here::Now());
   Value Linear(Value x, Value w, DType out, std::int64_t groups = 1, Here here = Here::Now());
+  Value Linear(Value x, const std::vector<Value>& ws, DType out, Here here = Here::Now());
+  // x_group columns of a row of xq share a scale of xs.
+  Value LinearFp8(Value xq, Value xs, Value w, DType out, std::int64_t x_group,
+                  Here here = Here::Now());
   MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
                                 const MhcParameters& next, const MhcConstants& constants,
                                 Value norm, double norm_eps, Here here = Here::Now());

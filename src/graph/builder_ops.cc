@@ -83,6 +83,18 @@ Value Builder::Linear(Value x, Value w, DType out, std::int64_t groups, Here her
   return One(Op(ops::kLinear, {x, w}, {{"groups", groups}, {"out", AsInt(out)}}, here));
 }
 
+Value Builder::Linear(Value x, const std::vector<Value>& ws, DType out, Here here) {
+  std::vector<Value> operands = {x};
+  operands.insert(operands.end(), ws.begin(), ws.end());
+  return One(Op(ops::kLinear, std::move(operands),
+                {{"groups", std::int64_t{1}}, {"out", AsInt(out)}}, here));
+}
+
+Value Builder::LinearFp8(Value xq, Value xs, Value w, DType out, std::int64_t x_group, Here here) {
+  return One(Op(ops::kLinear, {xq, xs, w},
+                {{"groups", std::int64_t{1}}, {"out", AsInt(out)}, {"x_group", x_group}}, here));
+}
+
 namespace {
 
 ops::Attributes BoundaryAttributes(const MhcConstants& c, double norm_eps) {

@@ -28,7 +28,9 @@ extern const OpDef kGatherRows;
 extern const OpDef kIndexTopk;
 // (kv [T,D], ring state) {} -> (ring')
 extern const OpDef kKvWrite;
-// (x [M, G K] or [M, G, K], w matrix [G N, K]) {int groups, out} -> [M, G N] out
+// (x [M, G K] or [M, G, K], w matrix [G N, K], if G = 1 more matrices [N_i, K]) {int groups, out}
+// -> [M, G N + N_i + ...] out, the products side by side. Or (x f8e4m3 [M, G K], scale f32 [M,
+// ceil(G K / x_group)], w, ...) {int groups, out, x_group}. x may be columns.
 extern const OpDef kLinear;
 // (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc], fn, base, scale, norm vectors)
 // {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult, norm_eps} -> (streams', pre',
