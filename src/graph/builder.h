@@ -100,6 +100,15 @@ struct Routed {
   Value weight = {};  // f32 [T, k]
 };
 
+// DeepSeek-V3's routing; one group is Kimi-K2's.
+struct SigmoidRouting {
+  std::int64_t k = 0;
+  std::int64_t groups = 1;
+  std::int64_t topk_groups = 1;
+  bool normalise = true;
+  double scale = 1;
+};
+
 class Builder {
  public:
   // Ok, or the first mistake.
@@ -158,6 +167,10 @@ class Builder {
                   Here here = Here::Now());
   Value KvWrite(Value kv, Value ring, Here here = Here::Now());
   Value Linear(Value x, Value w, DType out, std::int64_t groups = 1, Here here = Here::Now());
+  Value Linear(Value x, const std::vector<Value>& ws, DType out, Here here = Here::Now());
+  // x_group columns of a row of xq share a scale of xs.
+  Value LinearFp8(Value xq, Value xs, Value w, DType out, std::int64_t x_group,
+                  Here here = Here::Now());
   MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
                                 const MhcParameters& next, const MhcConstants& constants,
                                 Value norm, double norm_eps, Here here = Here::Now());
@@ -185,6 +198,8 @@ class Builder {
   Value RopeTable(Value positions, Value frequency, bool precise, Here here = Here::Now());
   Routed RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here = Here::Now());
   Routed RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
+                      Here here = Here::Now());
+  Routed RouteSigmoid(Value logits, Value bias, const SigmoidRouting& routing,
                       Here here = Here::Now());
   // Columns of x one after another, as views.
   std::vector<Value> Split(Value x, std::initializer_list<std::int64_t> widths,

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "graph/builder.h"
+#include "kernels/args/moe.h"
 #include "ops/defs.h"
 
 namespace birkhoff::graph {
@@ -80,6 +81,18 @@ Value Builder::KvWrite(Value kv, Value ring, Here here) {
 
 Value Builder::Linear(Value x, Value w, DType out, std::int64_t groups, Here here) {
   return One(Op(ops::kLinear, {x, w}, {{"groups", groups}, {"out", AsInt(out)}}, here));
+}
+
+Value Builder::Linear(Value x, const std::vector<Value>& ws, DType out, Here here) {
+  std::vector<Value> operands = {x};
+  operands.insert(operands.end(), ws.begin(), ws.end());
+  return One(Op(ops::kLinear, std::move(operands),
+                {{"groups", std::int64_t{1}}, {"out", AsInt(out)}}, here));
+}
+
+Value Builder::LinearFp8(Value xq, Value xs, Value w, DType out, std::int64_t x_group, Here here) {
+  return One(Op(ops::kLinear, {xq, xs, w},
+                {{"groups", std::int64_t{1}}, {"out", AsInt(out)}, {"x_group", x_group}}, here));
 }
 
 namespace {
@@ -169,16 +182,37 @@ Value Builder::RopeTable(Value positions, Value frequency, bool precise, Here he
   return One(Op(ops::kRopeTable, {positions, frequency}, {{"precise", precise}}, here));
 }
 
+namespace {
+
+ops::Attributes RouteAttributes(Scoring scoring, const SigmoidRouting& r) {
+  return {{"k", r.k},
+          {"scoring", static_cast<std::int64_t>(scoring)},
+          {"groups", r.groups},
+          {"topk_groups", r.topk_groups},
+          {"normalise", r.normalise},
+          {"scale", r.scale}};
+}
+
+}  // namespace
+
 Routed Builder::RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here) {
   const auto [expert, weight] =
-      Take<2>(Op(ops::kRoute, {logits, bias}, {{"k", k}, {"scale", scale}}, here));
+      Take<2>(Op(ops::kRoute, {logits, bias},
+                 RouteAttributes(Scoring::kSqrtSoftplus, {.k = k, .scale = scale}), here));
   return {expert, weight};
 }
 
 Routed Builder::RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
                              Here here) {
   const auto [expert, weight] =
-      Take<2>(Op(ops::kRoute, {logits, table, ids}, {{"k", k}, {"scale", scale}}, here));
+      Take<2>(Op(ops::kRoute, {logits, table, ids},
+                 RouteAttributes(Scoring::kSqrtSoftplus, {.k = k, .scale = scale}), here));
+  return {expert, weight};
+}
+
+Routed Builder::RouteSigmoid(Value logits, Value bias, const SigmoidRouting& routing, Here here) {
+  const auto [expert, weight] =
+      Take<2>(Op(ops::kRoute, {logits, bias}, RouteAttributes(Scoring::kSigmoid, routing), here));
   return {expert, weight};
 }
 

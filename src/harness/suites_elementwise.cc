@@ -37,22 +37,32 @@ std::vector<Case<Args>> RowsCases(Problem<Args> (*make)(const RowsShape&)) {
   return cases;
 }
 
-Problem<AddArgs> MakeAdd(const RowsShape& s) {
+Problem<AddArgs> MakeAdd(const RowsShape& s, DType a_type, DType b_type) {
   Problem<AddArgs> p;
   p.buffers = std::make_shared<Buffers>(s.seed());
-  const float* a = p.buffers->Floats(s.rows * s.width, 2.0);
-  const float* b = p.buffers->Floats(s.elements(), 1.0);
-  const auto terms = [=](std::int64_t i, double) {
-    const std::int64_t row = i / s.width;
-    const double sum = static_cast<double>(a[row / s.times * s.width + i % s.width]) + b[i];
-    return Rounded(s.type, sum, 1);
-  };
-  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements(), terms)};
-  p.args = {a, b, p.outputs[0].data, s.type, s.rows, s.times, s.width};
-  p.bytes = 4.0 * static_cast<double>(s.rows * s.width + s.elements()) +
-            static_cast<double>(ByteSize(s.type, s.elements()));
+  const void* a = p.buffers->Values(s.rows * s.width, a_type, 2.0);
+  const void* b = p.buffers->Values(s.elements(), b_type, 1.0);
+  const auto bound = [type = s.type](std::int64_t, double sum) { return Rounded(type, sum, 1); };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements(), bound)};
+  p.args = {a, b, p.outputs[0].data, a_type, b_type, s.type, s.rows, s.times, s.width};
+  p.bytes = static_cast<double>(ByteSize(a_type, s.rows * s.width) +
+                                ByteSize(b_type, s.elements()) + ByteSize(s.type, s.elements()));
   p.flops = static_cast<double>(s.elements());
   return p;
+}
+
+std::vector<Case<AddArgs>> AddCases() {
+  std::vector<Case<AddArgs>> cases;
+  for (const DType a : {kF32, kBF16}) {
+    for (const DType b : {kF32, kBF16}) {
+      for (const RowsShape& s : kRowsShapes) {
+        cases.push_back({fmt::format("rows={}x{} width={} {}+{}->{}", s.rows, s.times, s.width,
+                                     Short(a), Short(b), Short(s.type)),
+                         [=] { return MakeAdd(s, a, b); }, s.bench && a == b});
+      }
+    }
+  }
+  return cases;
 }
 
 Problem<BroadcastArgs> MakeBroadcast(const RowsShape& s) {
@@ -208,7 +218,7 @@ std::unique_ptr<Suite> RmsNormSuite() {
 }  // namespace
 
 void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>& to) {
-  to.push_back(MakeSuite("add", ops::AddKernels(), RowsCases(MakeAdd)));
+  to.push_back(MakeSuite("add", ops::AddKernels(), AddCases()));
   to.push_back(MakeSuite("broadcast", ops::BroadcastKernels(), RowsCases(MakeBroadcast)));
   to.push_back(EmbeddingSuite());
   to.push_back(MakeSuite("gather_rows", ops::GatherRowsKernels(), RowsCases(MakeGatherRows)));

@@ -5,7 +5,8 @@
 
 namespace birkhoff::ops {
 
-// (a f32 [r, w], b f32 [r, w] or [r, n, w]) {dtype f32|bf16 as int "out"} -> [b's shape] out
+// (a [r, w], b [r, w] or [r, n, w], each f32 or bf16) {dtype f32|bf16 as int "out"} -> [b's shape]
+// out, which may take b's memory
 extern const OpDef kAdd;
 // (q [T,H,D], kv [T,D], window state, sink vector [H]) or with (..., entries state) or (...,
 // entries state, selected i32 [T,k]) {int window, ratio, max_entries; number scale; int out} ->
@@ -27,7 +28,9 @@ extern const OpDef kGatherRows;
 extern const OpDef kIndexTopk;
 // (kv [T,D], ring state) {} -> (ring')
 extern const OpDef kKvWrite;
-// (x [M, G K] or [M, G, K], w matrix [G N, K]) {int groups, out} -> [M, G N] out
+// (x [M, G K] or [M, G, K], w matrix [G N, K], if G = 1 more matrices [N_i, K]) {int groups, out}
+// -> [M, G N + N_i + ...] out, the products side by side. Or (x f8e4m3 [M, G K], scale f32 [M,
+// ceil(G K / x_group)], w, ...) {int groups, out, x_group}. x may be columns.
 extern const OpDef kLinear;
 // (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc], fn, base, scale, norm vectors)
 // {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult, norm_eps} -> (streams', pre',
@@ -57,9 +60,8 @@ extern const OpDef kRmsNorm;
 extern const OpDef kRope;
 // (positions i32 [T], frequency [P]) {flag precise} -> f32 [T,P,2]
 extern const OpDef kRopeTable;
-// (logits f32 [T,E], bias vector [E]) {int k; number scale} or (logits, table i32 [V,k], ids i32
-// [T]) {...}
-// -> (expert i32 [T,k], weight f32 [T,k])
+// (logits f32 [T,E], bias vector [E]) or (logits, table i32 [V,k], ids i32 [T]) {int k, scoring,
+// groups, topk_groups; flag normalise; number scale} -> (expert i32 [T,k], weight f32 [T,k])
 extern const OpDef kRoute;
 // (x [..., w], packed or columns) {int begin, width} -> columns begin ... begin + width - 1
 extern const OpDef kSlice;

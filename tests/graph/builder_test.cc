@@ -29,6 +29,28 @@ TEST(Builder, InfersTypesWithoutData) {
   EXPECT_THAT(node.file, HasSubstr("builder_test.cc"));
 }
 
+TEST(Builder, RoutesAddsAndMultipliesAsOtherModelsDo) {
+  Builder b;
+  const WeightMatrix wide = {.rows = 48, .cols = 64};
+  const WeightMatrix narrow = {.rows = 16, .cols = 64};
+  const Value x = b.Input("x", DType::kBF16, {kT, Const(64)});
+  const Value qkv = b.Linear(x, {b.Matrix("q", &wide), b.Matrix("k", &narrow)}, DType::kBF16);
+  const Value sum = b.Add(x, qkv, DType::kBF16);
+  const Value logits = b.Linear(sum, b.Matrix("gate", &narrow), DType::kF32);
+  const Routed routed = b.RouteSigmoid(logits, b.Vector("bias", nullptr, {16}),
+                                       {.k = 4, .groups = 4, .topk_groups = 2, .scale = 2.5});
+  const Value xq = b.Input("xq", DType::kF8E4M3, {kT, Const(64)});
+  const Value xs = b.Input("xs", DType::kF32, {kT, Const(1)});
+  const Value y = b.LinearFp8(xq, xs, b.Matrix("down", &wide), DType::kF32, 64);
+  ASSERT_TRUE(b.status().ok()) << b.status().message();
+  for (const Value v : {sum, routed.expert, routed.weight, y}) b.Output("", v);
+  const Result<Graph> graph = std::move(b).Finish();
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  EXPECT_EQ((*graph)[sum].type.ToString(), "BF16 [T, 64]");
+  EXPECT_EQ((*graph)[routed.expert].type.ToString(), "I32 [T, 4]");
+  EXPECT_EQ((*graph)[y].type.ToString(), "F32 [T, 48]");
+}
+
 TEST(Builder, FirstMistakeNamesPlaceOpOperandAndValues) {
   Builder b;
   const auto scope = b.Site("head");

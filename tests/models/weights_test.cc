@@ -210,8 +210,8 @@ TEST(LoadWeights, RefusesAWrongShapeOrType) {
       {"layers.0.attn.wq_a.scale",
        DType::kF8E8M0,
        {3, 3},
-       "shape [3, 3], expected [1, 1] for 128 x 128 blocks or [2, 2] for 32 x 32 blocks of a [48, "
-       "64]"},
+       "shape [3, 3], expected [1, 1] for 128 x 128 blocks, [2, 2] for 32 x 32 blocks or [48, 1] "
+       "for the rows of a [48, 64] weight"},
       {"layers.0.attn.wq_a.scale", DType::kBF16, {1, 1}, "dtype BF16, expected F8_E8M0, U8 or F32"},
       {"layers.0.ffn.experts.2.w1.weight",
        DType::kI8,

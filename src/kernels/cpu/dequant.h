@@ -61,7 +61,8 @@ using F16Row = PlainRow<64, LoadF16Pairs>;
 struct Fp8Row {
   static constexpr std::int64_t kRunBytes = 32;
   static constexpr int kStep = 2;
-  static std::int64_t RunsPerBlock(const WeightMatrix& w) { return w.block_cols / kRun; }
+  // A block of all columns may end in a partial run.
+  static std::int64_t RunsPerBlock(const WeightMatrix& w) { return CeilDiv(w.block_cols, kRun); }
 
   Fp8Row() = default;
   BK_INLINE Fp8Row(const WeightMatrix& w, std::int64_t row)

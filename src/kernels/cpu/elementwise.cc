@@ -15,11 +15,11 @@ BK_INLINE void CopyRow(void* to, std::int64_t to_row, const void* from, std::int
 }
 
 void AddRow(const AddArgs& a, std::int64_t row) {
-  const float* addend = a.a + row / a.repeat * a.width;
+  const std::int64_t addend = row / a.repeat * a.width;
   const std::int64_t base = row * a.width;
   ForRuns(a.width, [&](std::int64_t i, int n) {
-    const F32x16 x = LoadRun(addend, DType::kF32, i, n);
-    const F32x16 y = LoadRun(a.b, DType::kF32, base + i, n);
+    const F32x16 x = LoadRun(a.a, a.a_type, addend + i, n);
+    const F32x16 y = LoadRun(a.b, a.b_type, base + i, n);
     StoreRun(a.out, a.out_type, base + i, cpu::BK_ISA::Add(x, y), n);
   });
 }

@@ -50,5 +50,6 @@ std::size_t CompressScratch(const CompressArgs&, int threads);
 std::size_t ExpertsScratch(const ExpertsArgs&, int threads);
 std::size_t IndexTopkScratch(const IndexTopkArgs&, int threads);
 std::size_t LinearScratch(const LinearArgs&, int threads);
+std::size_t RouteScratch(const RouteArgs&, int threads);
 
 }  // namespace birkhoff::cpu

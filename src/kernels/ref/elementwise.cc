@@ -17,8 +17,9 @@ void CopyRow(void* to, std::int64_t to_row, const void* from, std::int64_t from_
 void Add(const AddArgs& a, const Exec&) {
   for (std::int64_t r = 0; r < a.rows * a.repeat; ++r) {
     for (std::int64_t i = 0; i < a.width; ++i) {
-      const double x = a.a[r / a.repeat * a.width + i];
-      Put(a.out, a.out_type, r * a.width + i, x + a.b[r * a.width + i]);
+      const double x = Get(a.a, a.a_type, r / a.repeat * a.width + i);
+      const double y = Get(a.b, a.b_type, r * a.width + i);
+      Put(a.out, a.out_type, r * a.width + i, x + y);
     }
   }
 }

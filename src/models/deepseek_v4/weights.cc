@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <bit>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -16,33 +15,6 @@
 
 namespace birkhoff::models::deepseek_v4 {
 namespace {
-
-// binary16 to binary32; exact.
-float F16ToFloat(std::uint16_t h) {
-  const std::uint32_t magnitude = h & 0x7fffu;
-  if (magnitude < 0x0400) {  // zero and subnormals: units of 2^-24
-    const float v = static_cast<float>(magnitude) * 0x1p-24f;
-    return (h & 0x8000u) != 0 ? -v : v;
-  }
-  // The exponent moves from bias 15 to bias 127; all ones stay all ones.
-  const std::uint32_t bias = magnitude >= 0x7c00 ? (255u - 31u) << 23 : (127u - 15u) << 23;
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-  return std::bit_cast<float>(sign | ((magnitude << 13) + bias));
-}
-
-float ToFloat(DType dtype, const std::byte* p) {
-  std::uint16_t half = 0;
-  if (dtype == DType::kF32) {
-    float v = 0;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-  }
-  std::memcpy(&half, p, sizeof half);
-  if (dtype == DType::kF16) return F16ToFloat(half);
-  bf16 v;
-  v.bits = half;
-  return static_cast<float>(v);
-}
 
 // A row range of one matrix of a fused [E, R, C] tensor.
 StoredTensor Slice(const StoredTensor& fused, std::int64_t matrix, std::int64_t first,
@@ -170,19 +142,13 @@ Status Loader::Matrix(MatrixParam& m, MatrixRole, std::int64_t rows, std::int64_
 
 Status Loader::Vector(VectorParam& v) {
   BK_ASSIGN_OR_RETURN(const StoredTensor t, Find(v.name));
-  const DType dtype = t.view.dtype;
-  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kF16) {
-    return Status::InvalidArgument(
-        fmt::format("{}: dtype {}, expected F32, BF16 or F16", t.where, Name(dtype)));
-  }
   if (t.view.shape != v.shape) {
     return Status::InvalidArgument(fmt::format("{}: shape {}, expected {}", t.where,
                                                t.view.shape.ToString(), v.shape.ToString()));
   }
   const std::int64_t n = v.shape.elements();
   auto* values = Own<float>(n);
-  const auto* p = static_cast<const std::byte*>(t.view.data);
-  for (std::int64_t i = 0; i < n; ++i, p += SizeOf(dtype)) values[i] = ToFloat(dtype, p);
+  BK_RETURN_IF_ERROR(AsF32(t, values).status());
   if (const std::int64_t bad = FindNonFinite(DType::kF32, values, n, nullptr); bad >= 0) {
     return Status::InvalidArgument(fmt::format("{}: element {} is {}, expected a finite number",
                                                t.where, IndexText(v.shape, bad), values[bad]));
