@@ -73,6 +73,12 @@ struct AttentionConstants {
   double scale = 1;
 };
 
+struct GqaConstants {
+  std::int64_t key_heads = 1;
+  std::int64_t value_dim = 0;
+  double scale = 1;
+};
+
 struct CompressorState {
   Value k_ring = {};
   Value z_ring = {};
@@ -159,13 +165,20 @@ class Builder {
   Value Broadcast(Value x, std::int64_t copies, Here here = Here::Now());
   CompressorState Compress(const CompressOperands& in, bool overlap, bool precise, double eps,
                            Here here = Here::Now());
+  Value Concat(Value a, Value b, Here here = Here::Now());
   Value Embedding(Value ids, Value table, DType out, Here here = Here::Now());
   Value Experts(Value x, const Routed& routed, Value w1, Value w3, Value w2, double limit,
                 Here here = Here::Now());
   Value GatherRows(Value x, Value index, Here here = Here::Now());
+  Value GqaAttention(Value q, Value keys, Value values, const GqaConstants& constants, DType out,
+                     Here here = Here::Now());
+  Value HeadLinear(Value x, Value w, bool transposed, DType out, Here here = Here::Now());
   Value IndexTopk(Value q, Value weight, Value keys, const IndexConstants& constants,
                   Here here = Here::Now());
   Value KvWrite(Value kv, Value ring, Here here = Here::Now());
+  // One key head, whose values are the first channels of the keys.
+  Value LatentAttention(Value q, Value latent, std::int64_t value_dim, double scale, DType out,
+                        Here here = Here::Now());
   Value Linear(Value x, Value w, DType out, std::int64_t groups = 1, Here here = Here::Now());
   Value Linear(Value x, const std::vector<Value>& ws, DType out, Here here = Here::Now());
   // x_group columns of a row of xq share a scale of xs.

@@ -54,6 +54,10 @@ CompressorState Builder::Compress(const CompressOperands& in, bool overlap, bool
   return {k_ring, z_ring, entries};
 }
 
+Value Builder::Concat(Value a, Value b, Here here) {
+  return One(Op(ops::kConcat, {a, b}, {}, here));
+}
+
 Value Builder::Embedding(Value ids, Value table, DType out, Here here) {
   return One(Op(ops::kEmbedding, {ids, table}, {{"out", AsInt(out)}}, here));
 }
@@ -68,6 +72,26 @@ Value Builder::GatherRows(Value x, Value index, Here here) {
   return One(Op(ops::kGatherRows, {x, index}, {}, here));
 }
 
+namespace {
+
+ops::Attributes GqaAttributes(const GqaConstants& c, DType out) {
+  return {{"key_heads", c.key_heads},
+          {"value_dim", c.value_dim},
+          {"scale", c.scale},
+          {"out", AsInt(out)}};
+}
+
+}  // namespace
+
+Value Builder::GqaAttention(Value q, Value keys, Value values, const GqaConstants& c, DType out,
+                            Here here) {
+  return One(Op(ops::kGqaAttention, {q, keys, values}, GqaAttributes(c, out), here));
+}
+
+Value Builder::HeadLinear(Value x, Value w, bool transposed, DType out, Here here) {
+  return One(Op(ops::kHeadLinear, {x, w}, {{"transposed", transposed}, {"out", AsInt(out)}}, here));
+}
+
 Value Builder::IndexTopk(Value q, Value weight, Value keys, const IndexConstants& c, Here here) {
   return One(
       Op(ops::kIndexTopk, {q, weight, keys},
@@ -77,6 +101,12 @@ Value Builder::IndexTopk(Value q, Value weight, Value keys, const IndexConstants
 
 Value Builder::KvWrite(Value kv, Value ring, Here here) {
   return One(Op(ops::kKvWrite, {kv, ring}, {}, here));
+}
+
+Value Builder::LatentAttention(Value q, Value latent, std::int64_t value_dim, double scale,
+                               DType out, Here here) {
+  const GqaConstants c = {.key_heads = 1, .value_dim = value_dim, .scale = scale};
+  return One(Op(ops::kGqaAttention, {q, latent}, GqaAttributes(c, out), here));
 }
 
 Value Builder::Linear(Value x, Value w, DType out, std::int64_t groups, Here here) {

@@ -5,6 +5,8 @@ list(APPEND ref_sources
   elementwise.cc
   embedding.cc
   experts.cc
+  gqa_attention.cc
+  head_linear.cc
   index_topk.cc
   kv_write.cc
   linear.cc
@@ -26,6 +28,8 @@ list(APPEND cpu_sources
   embedding.cc
   experts.cc
   gemm.cc
+  gqa_attention.cc
+  head_linear.cc
   index_topk.cc
   kv_write.cc
   linear.cc

@@ -17,12 +17,20 @@ extern const OpDef kBroadcast;
 // (k f32 [T,cD], g f32 [T,cD], ape vector [r,cD], norm vector [D], frequency [P], k_ring, z_ring,
 // entries states) {flag overlap, precise; number eps} -> (k_ring', z_ring', entries')
 extern const OpDef kCompress;
+// (a [..., wa], b [..., wb]), columns or packed {} -> [..., wa + wb]
+extern const OpDef kConcat;
 // (ids i32 [T], table matrix) {int out} -> [T, d] out
 extern const OpDef kEmbedding;
 // (x [T,d], expert i32 [T,k], weight f32 [T,k], w1, w3, w2 matrices) {number limit} -> f32 [T, d]
 extern const OpDef kExperts;
 // (x [T, ...], index i32 [R]) {} -> [R, ...]
 extern const OpDef kGatherRows;
+// (q [T,H,D], keys, values states) or (q, keys), where the values are the first channels of the
+// keys; states after this step's kv_write {int key_heads, value_dim; number scale; int out} ->
+// [T,H,value_dim] out
+extern const OpDef kGqaAttention;
+// (x [T,H,K] columns or packed, w matrices [H,N,K]) {int out; flag transposed: w is [H,K,N]} -> [T,H,N] out
+extern const OpDef kHeadLinear;
 // (q [T,Hi,Di], weight f32 [T,Hi], keys state) {int ratio, topk, max_entries; number scale} -> i32
 // [T, topk]
 extern const OpDef kIndexTopk;

@@ -8,11 +8,12 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
-    &kAdd,        &kAttention,   &kBroadcast, &kCompress, &kEmbedding,   &kExperts,
-    &kGatherRows, &kIndexTopk,   &kKvWrite,   &kLinear,   &kMhcBoundary, &kMhcBoundaryShifted,
-    &kMhcCoeffs,  &kMhcCollapse, &kMhcHead,   &kMhcPost,  &kMhcTail,     &kReshape,
-    &kRmsNorm,    &kRope,        &kRopeTable, &kRoute,    &kSlice,       &kSpread,
-    &kSwiglu,
+    &kAdd,       &kAttention,   &kBroadcast,  &kCompress,     &kConcat,
+    &kEmbedding, &kExperts,     &kGatherRows, &kGqaAttention, &kHeadLinear,
+    &kIndexTopk, &kKvWrite,     &kLinear,     &kMhcBoundary,  &kMhcBoundaryShifted,
+    &kMhcCoeffs, &kMhcCollapse, &kMhcHead,    &kMhcPost,      &kMhcTail,
+    &kReshape,   &kRmsNorm,     &kRope,       &kRopeTable,    &kRoute,
+    &kSlice,     &kSpread,      &kSwiglu,
 };
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include "kernels/args/attention.h"
 #include "kernels/args/elementwise.h"
 #include "kernels/args/embedding.h"
+#include "kernels/args/gqa_attention.h"
+#include "kernels/args/head_linear.h"
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
@@ -20,9 +22,12 @@ std::span<const Kernel<AddArgs>> AddKernels();
 std::span<const Kernel<AttentionArgs>> AttentionKernels();
 std::span<const Kernel<BroadcastArgs>> BroadcastKernels();
 std::span<const Kernel<CompressArgs>> CompressKernels();
+std::span<const Kernel<ConcatArgs>> ConcatKernels();
 std::span<const Kernel<EmbeddingArgs>> EmbeddingKernels();
 std::span<const Kernel<ExpertsArgs>> ExpertsKernels();
 std::span<const Kernel<GatherRowsArgs>> GatherRowsKernels();
+std::span<const Kernel<GqaAttentionArgs>> GqaAttentionKernels();
+std::span<const Kernel<HeadLinearArgs>> HeadLinearKernels();
 std::span<const Kernel<IndexTopkArgs>> IndexTopkKernels();
 std::span<const Kernel<KvWriteArgs>> KvWriteKernels();
 std::span<const Kernel<LinearArgs>> LinearKernels();

@@ -20,6 +20,21 @@ struct BroadcastArgs {
   std::int64_t width = 0;
 };
 
+// out[r, :] = a[r, :] followed by b[r, :]
+//
+// Shapes   rows >= 0. Numerics exact. Aliasing none.
+struct ConcatArgs {
+  const void* a = nullptr;    // [rows, a_width] type, a_row elements from row to row
+  const void* b = nullptr;    // [rows, b_width] type, b_row elements from row to row
+  void* out = nullptr;        // [rows, a_width + b_width] type
+  DType type = DType::kBF16;  // any
+  std::int64_t rows = 0;
+  std::int64_t a_width = 0;
+  std::int64_t a_row = 0;
+  std::int64_t b_width = 0;
+  std::int64_t b_row = 0;
+};
+
 // out[r, :] = x[index[r], :]
 //
 // Shapes   rows >= 0; index in range, checked by the caller. Numerics exact. Aliasing none.

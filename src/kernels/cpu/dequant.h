@@ -138,6 +138,18 @@ struct Mxfp4Row {
   const std::uint8_t* scales = nullptr;
 };
 
+// Calls f with a Row of the format.
+template <class F>
+BK_INLINE void ForFormat(WeightFormat format, F f) {
+  switch (format) {
+    case WeightFormat::kF32: return f(F32Row());
+    case WeightFormat::kBF16: return f(Bf16Row());
+    case WeightFormat::kF16: return f(F16Row());
+    case WeightFormat::kFp8Block: return f(Fp8Row());
+    case WeightFormat::kMxfp4: return f(Mxfp4Row());
+  }
+}
+
 // Keeps the first n columns of a run, n in [0, 32]; the others become +0.
 BK_INLINE void KeepColumns(int n, F32x16* even, F32x16* odd) {
   float e[16];

@@ -55,6 +55,20 @@ void Broadcast(const BroadcastArgs& a, const Exec& exec) {
                          });
 }
 
+void Concat(const ConcatArgs& a, const Exec& exec) {
+  const auto element = static_cast<std::int64_t>(SizeOf(a.type));
+  const auto a_bytes = static_cast<std::size_t>(a.a_width * element);
+  const auto b_bytes = static_cast<std::size_t>(a.b_width * element);
+  const std::int64_t width = a.a_width + a.b_width;
+  exec.pool->ParallelFor(a.rows, RowGrain(width), [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      char* to = static_cast<char*>(a.out) + r * width * element;
+      std::memcpy(to, static_cast<const char*>(a.a) + r * a.a_row * element, a_bytes);
+      std::memcpy(to + a_bytes, static_cast<const char*>(a.b) + r * a.b_row * element, b_bytes);
+    }
+  });
+}
+
 void GatherRows(const GatherRowsArgs& a, const Exec& exec) {
   const std::int64_t bytes = a.width * static_cast<std::int64_t>(SizeOf(a.type));
   exec.pool->ParallelFor(a.rows, RowGrain(a.width), [&](std::int64_t begin, std::int64_t end, int) {

@@ -5,6 +5,8 @@
 #include "kernels/args/attention.h"
 #include "kernels/args/elementwise.h"
 #include "kernels/args/embedding.h"
+#include "kernels/args/gqa_attention.h"
+#include "kernels/args/head_linear.h"
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
@@ -17,9 +19,12 @@
   void Attention(const AttentionArgs&, const Exec&);                   \
   void Broadcast(const BroadcastArgs&, const Exec&);                   \
   void Compress(const CompressArgs&, const Exec&);                     \
+  void Concat(const ConcatArgs&, const Exec&);                         \
   void Embedding(const EmbeddingArgs&, const Exec&);                   \
   void Experts(const ExpertsArgs&, const Exec&);                       \
   void GatherRows(const GatherRowsArgs&, const Exec&);                 \
+  void GqaAttention(const GqaAttentionArgs&, const Exec&);             \
+  void HeadLinear(const HeadLinearArgs&, const Exec&);                 \
   void IndexTopk(const IndexTopkArgs&, const Exec&);                   \
   void KvWrite(const KvWriteArgs&, const Exec&);                       \
   void Linear(const LinearArgs&, const Exec&);                         \
@@ -48,6 +53,8 @@ namespace birkhoff::cpu {
 std::size_t AttentionScratch(const AttentionArgs&, int threads);
 std::size_t CompressScratch(const CompressArgs&, int threads);
 std::size_t ExpertsScratch(const ExpertsArgs&, int threads);
+std::size_t GqaAttentionScratch(const GqaAttentionArgs&, int threads);
+std::size_t HeadLinearScratch(const HeadLinearArgs&, int threads);
 std::size_t IndexTopkScratch(const IndexTopkArgs&, int threads);
 std::size_t LinearScratch(const LinearArgs&, int threads);
 std::size_t RouteScratch(const RouteArgs&, int threads);

@@ -32,6 +32,20 @@ void Broadcast(const BroadcastArgs& a, const Exec&) {
   }
 }
 
+void Concat(const ConcatArgs& a, const Exec&) {
+  const auto element = SizeOf(a.type);
+  const auto copy = [&](const void* from, std::int64_t row, std::int64_t i, std::int64_t to) {
+    std::memcpy(static_cast<std::byte*>(a.out) + static_cast<std::size_t>(to) * element,
+                static_cast<const std::byte*>(from) + static_cast<std::size_t>(row + i) * element,
+                element);
+  };
+  for (std::int64_t r = 0; r < a.rows; ++r) {
+    const std::int64_t out = r * (a.a_width + a.b_width);
+    for (std::int64_t i = 0; i < a.a_width; ++i) copy(a.a, r * a.a_row, i, out + i);
+    for (std::int64_t i = 0; i < a.b_width; ++i) copy(a.b, r * a.b_row, i, out + a.a_width + i);
+  }
+}
+
 void GatherRows(const GatherRowsArgs& a, const Exec&) {
   for (std::int64_t r = 0; r < a.rows; ++r) CopyRow(a.out, r, a.x, a.index[r], a.width, a.type);
 }

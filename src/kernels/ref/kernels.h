@@ -6,6 +6,8 @@
 #include "kernels/args/attention.h"
 #include "kernels/args/elementwise.h"
 #include "kernels/args/embedding.h"
+#include "kernels/args/gqa_attention.h"
+#include "kernels/args/head_linear.h"
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
@@ -18,9 +20,12 @@ void Add(const AddArgs&, const Exec&);
 void Attention(const AttentionArgs&, const Exec&);
 void Broadcast(const BroadcastArgs&, const Exec&);
 void Compress(const CompressArgs&, const Exec&);
+void Concat(const ConcatArgs&, const Exec&);
 void Embedding(const EmbeddingArgs&, const Exec&);
 void Experts(const ExpertsArgs&, const Exec&);
 void GatherRows(const GatherRowsArgs&, const Exec&);
+void GqaAttention(const GqaAttentionArgs&, const Exec&);
+void HeadLinear(const HeadLinearArgs&, const Exec&);
 void IndexTopk(const IndexTopkArgs&, const Exec&);
 void KvWrite(const KvWriteArgs&, const Exec&);
 void Linear(const LinearArgs&, const Exec&);
