@@ -17,6 +17,7 @@
 #include "birkhoff/status.h"
 #include "birkhoff/tensor.h"
 #include "graph/graph.h"
+#include "kernels/args/rope.h"
 
 namespace birkhoff::graph {
 
@@ -77,6 +78,24 @@ struct GqaConstants {
   std::int64_t key_heads = 1;
   std::int64_t value_dim = 0;
   double scale = 1;
+};
+
+// Of Qwen3's attention: q and k normed and turned, k and v in their rings.
+struct NormRopeWriteOperands {
+  Value q = {};         // [T, H, D] or [T, H D]
+  Value k = {};         // [T, Hk, D] or [T, Hk D]
+  Value v = {};         // [T, Hk D]
+  Value table = {};     // [T, P, 2]
+  Value q_weight = {};  // [D]
+  Value k_weight = {};  // [D]
+  Value keys = {};      // [slots, capacity, Hk D]
+  Value values = {};    // [slots, capacity, Hk D]
+};
+
+struct NormRopeWriteResult {
+  Value q = {};
+  Value keys = {};
+  Value values = {};
 };
 
 struct CompressorState {
@@ -166,6 +185,8 @@ class Builder {
   CompressorState Compress(const CompressOperands& in, bool overlap, bool precise, double eps,
                            Here here = Here::Now());
   Value Concat(Value a, Value b, Here here = Here::Now());
+  std::pair<Value, Value> DualRmsNorm(Value x0, Value x1, Value weight0, Value weight1, double eps0,
+                                      double eps1, DType out0, DType out1, Here here = Here::Now());
   Value Embedding(Value ids, Value table, DType out, Here here = Here::Now());
   Value Experts(Value x, const Routed& routed, Value w1, Value w3, Value w2, double limit,
                 Here here = Here::Now());
@@ -200,6 +221,12 @@ class Builder {
   std::pair<Value, Value> MhcTail(Value x, Value streams, Value post, Value comb,
                                   const MhcParameters& head, double rms_eps, double eps, Value norm,
                                   double norm_eps, Here here = Here::Now());
+  Value NormRope(Value x, Value table, Value weight, double eps, DType out,
+                 RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
+  Value NormRope(Value x, Value table, double eps, DType out,
+                 RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
+  NormRopeWriteResult NormRopeWrite(const NormRopeWriteOperands& in, double q_eps, double k_eps,
+                                    DType out, RopePairing pairing, Here here = Here::Now());
   Value Reshape(Value x, std::span<const ops::Extent> shape, Here here = Here::Now());
   Value Reshape(Value x, std::initializer_list<ops::Extent> shape, Here here = Here::Now()) {
     return Reshape(x, std::span(shape.begin(), shape.size()), here);
@@ -207,8 +234,11 @@ class Builder {
   Value Reshape(Value x, const std::vector<ops::Extent>& shape, Here here = Here::Now());
   Value RmsNorm(Value x, Value weight, double eps, DType out, Here here = Here::Now());
   Value RmsNorm(Value x, double eps, DType out, Here here = Here::Now());  // weightless
-  Value Rope(Value x, Value table, DType out, bool inverse = false, Here here = Here::Now());
+  Value Rope(Value x, Value table, DType out, bool inverse = false,
+             RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
   Value RopeTable(Value positions, Value frequency, bool precise, Here here = Here::Now());
+  Value RopeWrite(Value c, Value k_pe, Value table, Value latent,
+                  RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
   Routed RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here = Here::Now());
   Routed RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
                       Here here = Here::Now());

@@ -19,6 +19,7 @@ std::array<Value, kCount> Take(const std::vector<Value>& results) {
 Value One(const std::vector<Value>& results) { return Take<1>(results)[0]; }
 
 std::int64_t AsInt(DType t) { return static_cast<std::int64_t>(t); }
+std::int64_t AsInt(RopePairing p) { return static_cast<std::int64_t>(p); }
 
 }  // namespace
 
@@ -56,6 +57,15 @@ CompressorState Builder::Compress(const CompressOperands& in, bool overlap, bool
 
 Value Builder::Concat(Value a, Value b, Here here) {
   return One(Op(ops::kConcat, {a, b}, {}, here));
+}
+
+std::pair<Value, Value> Builder::DualRmsNorm(Value x0, Value x1, Value weight0, Value weight1,
+                                             double eps0, double eps1, DType out0, DType out1,
+                                             Here here) {
+  const auto [n0, n1] = Take<2>(
+      Op(ops::kDualRmsNorm, {x0, x1, weight0, weight1},
+         {{"eps0", eps0}, {"eps1", eps1}, {"out0", AsInt(out0)}, {"out1", AsInt(out1)}}, here));
+  return {n0, n1};
 }
 
 Value Builder::Embedding(Value ids, Value table, DType out, Here here) {
@@ -188,6 +198,29 @@ std::pair<Value, Value> Builder::MhcTail(Value x, Value streams, Value post, Val
   return {streams_out, out};
 }
 
+Value Builder::NormRope(Value x, Value table, Value weight, double eps, DType out,
+                        RopePairing pairing, Here here) {
+  return One(Op(ops::kNormRope, {x, table, weight},
+                {{"eps", eps}, {"out", AsInt(out)}, {"pairing", AsInt(pairing)}}, here));
+}
+
+Value Builder::NormRope(Value x, Value table, double eps, DType out, RopePairing pairing,
+                        Here here) {
+  return One(Op(ops::kNormRope, {x, table},
+                {{"eps", eps}, {"out", AsInt(out)}, {"pairing", AsInt(pairing)}}, here));
+}
+
+NormRopeWriteResult Builder::NormRopeWrite(const NormRopeWriteOperands& in, double q_eps,
+                                           double k_eps, DType out, RopePairing pairing,
+                                           Here here) {
+  const auto [q, keys, values] = Take<3>(
+      Op(ops::kNormRopeWrite,
+         {in.q, in.k, in.v, in.table, in.q_weight, in.k_weight, in.keys, in.values},
+         {{"q_eps", q_eps}, {"k_eps", k_eps}, {"out", AsInt(out)}, {"pairing", AsInt(pairing)}},
+         here));
+  return {q, keys, values};
+}
+
 Value Builder::Reshape(Value x, std::span<const ops::Extent> shape, Here here) {
   return One(Op(ops::kReshape, {x}, ops::ReshapeAttributes(shape), here));
 }
@@ -204,12 +237,18 @@ Value Builder::RmsNorm(Value x, double eps, DType out, Here here) {
   return One(Op(ops::kRmsNorm, {x}, {{"eps", eps}, {"out", AsInt(out)}}, here));
 }
 
-Value Builder::Rope(Value x, Value table, DType out, bool inverse, Here here) {
-  return One(Op(ops::kRope, {x, table}, {{"out", AsInt(out)}, {"inverse", inverse}}, here));
+Value Builder::Rope(Value x, Value table, DType out, bool inverse, RopePairing pairing, Here here) {
+  return One(Op(ops::kRope, {x, table},
+                {{"out", AsInt(out)}, {"inverse", inverse}, {"pairing", AsInt(pairing)}}, here));
 }
 
 Value Builder::RopeTable(Value positions, Value frequency, bool precise, Here here) {
   return One(Op(ops::kRopeTable, {positions, frequency}, {{"precise", precise}}, here));
+}
+
+Value Builder::RopeWrite(Value c, Value k_pe, Value table, Value latent, RopePairing pairing,
+                         Here here) {
+  return One(Op(ops::kRopeWrite, {c, k_pe, table, latent}, {{"pairing", AsInt(pairing)}}, here));
 }
 
 namespace {

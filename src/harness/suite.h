@@ -169,7 +169,9 @@ void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>&
                               to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);       // coeffs, collapse, head, post
 void AddMhcFusedSuites(std::vector<std::unique_ptr<Suite>>& to);  // boundaries, tail
-void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);      // rope, rope_table
+void AddNormRopeSuites(std::vector<std::unique_ptr<Suite>>&
+                           to);  // dual_rms_norm, norm_rope, norm_rope_write, rope_write
+void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);  // rope, rope_table
 void AddAttentionSuites(
     std::vector<std::unique_ptr<Suite>>& to);  // attention, compress, index_topk, kv_write
 void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);

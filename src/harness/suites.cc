@@ -13,6 +13,7 @@ std::span<const std::unique_ptr<Suite>> AllSuites() {
     AddMhcFusedSuites(suites);
     AddMhcSuites(suites);
     AddMoeSuites(suites);
+    AddNormRopeSuites(suites);
     AddRopeSuites(suites);
     std::sort(suites.begin(), suites.end(),
               [](const auto& a, const auto& b) { return a->op() < b->op(); });

@@ -173,6 +173,8 @@ struct RmsNormShape {
   DType out = kBF16;
   bool weighted = true;
   bool bench = false;
+  std::int64_t x_row = 0;  // 0: packed; else the columns from x_begin on of rows of this width
+  std::int64_t x_begin = 0;
 };
 
 Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
@@ -182,7 +184,9 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
   // A sum of squares has no cancellation: its relative error is at most the length of a chain, and
   // the square root halves it.
   const double ulps = (static_cast<double>(s.width) / 16 + 6) / 2 + 4;
-  p.args.x = p.buffers->Values(n, s.x, 3.0, 0.5);
+  const std::int64_t row = s.x_row > 0 ? s.x_row : s.width;
+  p.args.x = static_cast<const std::byte*>(p.buffers->Values(s.rows * row, s.x, 3.0, 0.5)) +
+             ByteSize(s.x, s.x_begin);
   if (s.weighted) p.args.weight = p.buffers->Floats(s.width, 0.3, 1.0);
   p.outputs = {NewOutput(*p.buffers, "out", s.out, n, Relative(s.out, ulps))};
   p.args.out = p.outputs[0].data;
@@ -191,6 +195,7 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
   p.args.rows = s.rows;
   p.args.width = s.width;
   p.args.eps = 1e-6f;
+  p.args.x_row = s.x_row;
   p.bytes = static_cast<double>(ByteSize(s.x, n) + ByteSize(s.out, n)) +
             4.0 * static_cast<double>(s.weighted ? s.width : 0);
   p.flops = 4.0 * static_cast<double>(n);
@@ -198,6 +203,13 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
 }
 
 std::unique_ptr<Suite> RmsNormSuite() {
+  const auto make_case = [](const RmsNormShape& s) {
+    return Case<RmsNormArgs>{
+        fmt::format("rows={} width={} {}->{}{}{}", s.rows, s.width, Short(s.x), Short(s.out),
+                    s.weighted ? "" : " weightless",
+                    s.x_row > 0 ? fmt::format(" from {} of {}", s.x_begin, s.x_row) : ""),
+        [s] { return MakeRmsNorm(s); }, s.bench};
+  };
   std::vector<Case<RmsNormArgs>> cases;
   for (const RmsNormShape& s :
        {RmsNormShape{0, 64, kBF16, kBF16, true, false},
@@ -207,12 +219,27 @@ std::unique_ptr<Suite> RmsNormSuite() {
         RmsNormShape{5, 250, kBF16, kF32, false, false},
         RmsNormShape{1, 4096, kBF16, kBF16, true, true},
         RmsNormShape{65, 4096, kBF16, kBF16, true, true},
-        RmsNormShape{33, 512, kF32, kF32, false, false}}) {
-    cases.push_back({fmt::format("rows={} width={} {}->{}{}", s.rows, s.width, Short(s.x),
-                                 Short(s.out), s.weighted ? "" : " weightless"),
-                     [s] { return MakeRmsNorm(s); }, s.bench});
+        RmsNormShape{33, 512, kF32, kF32, false, false},
+        RmsNormShape{17, 512, kF32, kBF16, true, false, 2112, 1536},
+        RmsNormShape{3, 1280, kBF16, kBF16, true, false, 1792, 0},
+        RmsNormShape{2, 8192, kBF16, kF32, true, false, 8704, 512},
+        RmsNormShape{2, 8193, kF32, kBF16, true, false, 8200, 3},
+        RmsNormShape{1, 16400, kBF16, kBF16, true, false},
+        RmsNormShape{65537, 8, kBF16, kBF16, true, false, 16, 8},
+        RmsNormShape{90000, 5, kF32, kBF16, true, false, 7, 1}}) {
+    cases.push_back(make_case(s));
   }
-  return MakeSuite("rms_norm", ops::RmsNormKernels(), std::move(cases));
+  GpuBench<RmsNormArgs> bench;
+  for (const std::int64_t rows : {1, 64, 1024, 4096}) {
+    for (const RmsNormShape& s : {RmsNormShape{rows, 7168, kBF16, kBF16, true, true},
+                                  RmsNormShape{rows, 1536, kF32, kBF16, true, true, 2112, 0},
+                                  RmsNormShape{rows, 512, kF32, kBF16, true, true, 2112, 1536},
+                                  RmsNormShape{rows * 64, 512, kF32, kF32, false, true},
+                                  RmsNormShape{rows * 64, 128, kBF16, kF32, true, true}}) {
+      bench.cases.push_back(make_case(s));
+    }
+  }
+  return MakeSuite("rms_norm", ops::RmsNormKernels(), std::move(cases), std::move(bench));
 }
 
 }  // namespace

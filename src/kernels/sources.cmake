@@ -17,6 +17,7 @@ list(APPEND ref_sources
   mhc_head.cc
   mhc_post.cc
   mhc_tail.cc
+  norm_rope.cc
   rms_norm.cc
   rope.cc
   route.cc
@@ -24,6 +25,7 @@ list(APPEND ref_sources
 list(APPEND cpu_sources
   attention.cc
   compress.cc
+  dual_rms_norm.cc
   elementwise.cc
   embedding.cc
   experts.cc
@@ -40,8 +42,11 @@ list(APPEND cpu_sources
   mhc_head.cc
   mhc_post.cc
   mhc_tail.cc
+  norm_rope.cc
+  norm_rope_write.cc
   rms_norm.cc
   rope.cc
+  rope_write.cc
   route.cc
 )
 list(APPEND gpu_sources
@@ -49,6 +54,7 @@ list(APPEND gpu_sources
   cuda/sm80/mhc.cu
   cuda/sm80/mhc_streams.cu
   gpu/mhc.cu
+  gpu/rows.cu
 )
 list(APPEND sm90_sources
   mhc_boundary.cu

@@ -19,6 +19,9 @@ extern const OpDef kBroadcast;
 extern const OpDef kCompress;
 // (a [..., wa], b [..., wb]), columns or packed {} -> [..., wa + wb]
 extern const OpDef kConcat;
+// (x0 [T,w0], x1 [T,w1], weight0, weight1 vectors) {number eps0, eps1; int out0, out1}
+// -> ([T,w0] out0, [T,w1] out1); x0 and x1 may be columns
+extern const OpDef kDualRmsNorm;
 // (ids i32 [T], table matrix) {int out} -> [T, d] out
 extern const OpDef kEmbedding;
 // (x [T,d], expert i32 [T,k], weight f32 [T,k], w1, w3, w2 matrices) {number limit} -> f32 [T, d]
@@ -59,15 +62,27 @@ extern const OpDef kMhcPost;
 // (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc], fn, base, scale of the head,
 // norm vectors) {number rms_eps, eps, norm_eps} -> (streams', [T,H])
 extern const OpDef kMhcTail;
+// (x [T,H,D], table f32 [T,P,2]) or (x, table, weight vector [D]) {number eps; int out, pairing}
+// -> [T,H,D] out; x may be columns
+extern const OpDef kNormRope;
+// (q [T,H,D] or [T,H D], k [T,Hk,D] or [T,Hk D], v [T,Hk D], table f32 [T,P,2], q_weight, k_weight
+// vectors [D], keys, values states [slots,capacity,Hk D] of v's type)
+// {number q_eps, k_eps; int out, pairing} -> ([T,H,D] out, keys', values'); q, k, v may be columns
+extern const OpDef kNormRopeWrite;
 // (x) {ReshapeAttributes(shape)} -> the same elements under another shape
 extern const OpDef kReshape;
 Attributes ReshapeAttributes(std::span<const Extent> shape);
-// (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out
+// (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out; x may be
+// columns
 extern const OpDef kRmsNorm;
-// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out; flag inverse} -> same shape, out
+// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out; x may
+// be columns
 extern const OpDef kRope;
 // (positions i32 [T], frequency [P]) {flag precise} -> f32 [T,P,2]
 extern const OpDef kRopeTable;
+// (c [T,R] of the state's type, k_pe [T,2P], table f32 [T,P,2], latent state [slots,capacity,R + 2P])
+// {int pairing} -> (latent'); c and k_pe may be columns
+extern const OpDef kRopeWrite;
 // (logits f32 [T,E], bias vector [E]) or (logits, table i32 [V,k], ids i32 [T]) {int k, scoring,
 // groups, topk_groups; flag normalise; number scale} -> (expert i32 [T,k], weight f32 [T,k])
 extern const OpDef kRoute;

@@ -13,6 +13,7 @@
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
+#include "kernels/args/norm_rope.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -23,6 +24,7 @@ std::span<const Kernel<AttentionArgs>> AttentionKernels();
 std::span<const Kernel<BroadcastArgs>> BroadcastKernels();
 std::span<const Kernel<CompressArgs>> CompressKernels();
 std::span<const Kernel<ConcatArgs>> ConcatKernels();
+std::span<const Kernel<DualRmsNormArgs>> DualRmsNormKernels();
 std::span<const Kernel<EmbeddingArgs>> EmbeddingKernels();
 std::span<const Kernel<ExpertsArgs>> ExpertsKernels();
 std::span<const Kernel<GatherRowsArgs>> GatherRowsKernels();
@@ -38,9 +40,12 @@ std::span<const Kernel<MhcCollapseArgs>> MhcCollapseKernels();
 std::span<const Kernel<MhcHeadArgs>> MhcHeadKernels();
 std::span<const Kernel<MhcPostArgs>> MhcPostKernels();
 std::span<const Kernel<MhcTailArgs>> MhcTailKernels();
+std::span<const Kernel<NormRopeArgs>> NormRopeKernels();
+std::span<const Kernel<NormRopeWriteArgs>> NormRopeWriteKernels();
 std::span<const Kernel<RmsNormArgs>> RmsNormKernels();
 std::span<const Kernel<RopeArgs>> RopeKernels();
 std::span<const Kernel<RopeTableArgs>> RopeTableKernels();
+std::span<const Kernel<RopeWriteArgs>> RopeWriteKernels();
 std::span<const Kernel<RouteArgs>> RouteKernels();
 std::span<const Kernel<SwigluArgs>> SwigluKernels();
 

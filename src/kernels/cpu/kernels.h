@@ -10,6 +10,7 @@
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
+#include "kernels/args/norm_rope.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -20,6 +21,7 @@
   void Broadcast(const BroadcastArgs&, const Exec&);                   \
   void Compress(const CompressArgs&, const Exec&);                     \
   void Concat(const ConcatArgs&, const Exec&);                         \
+  void DualRmsNorm(const DualRmsNormArgs&, const Exec&);               \
   void Embedding(const EmbeddingArgs&, const Exec&);                   \
   void Experts(const ExpertsArgs&, const Exec&);                       \
   void GatherRows(const GatherRowsArgs&, const Exec&);                 \
@@ -35,9 +37,12 @@
   void MhcHead(const MhcHeadArgs&, const Exec&);                       \
   void MhcPost(const MhcPostArgs&, const Exec&);                       \
   void MhcTail(const MhcTailArgs&, const Exec&);                       \
+  void NormRope(const NormRopeArgs&, const Exec&);                     \
+  void NormRopeWrite(const NormRopeWriteArgs&, const Exec&);           \
   void RmsNorm(const RmsNormArgs&, const Exec&);                       \
   void Rope(const RopeArgs&, const Exec&);                             \
   void RopeTable(const RopeTableArgs&, const Exec&);                   \
+  void RopeWrite(const RopeWriteArgs&, const Exec&);                   \
   void Route(const RouteArgs&, const Exec&);                           \
   void Swiglu(const SwigluArgs&, const Exec&);                         \
   }

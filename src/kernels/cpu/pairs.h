@@ -1,5 +1,6 @@
-// Moves between the two members of adjacent lanes (2i, 2i + 1), and pairs made of two registers:
-// FirstPairs gives a0 b0 a1 b1 ... a7 b7, LastPairs the other half.
+// Moves between the two members of adjacent lanes (2i, 2i + 1), and pairs over two registers:
+// SplitPairs takes the first and the second members of the sixteen pairs in low and high; FirstPairs
+// gives a0 b0 a1 b1 ... a7 b7, LastPairs the other half.
 #pragma once
 
 #include "kernels/cpu/simd.h"
@@ -20,6 +21,12 @@ BK_INLINE F32x16 LastPairs(F32x16 a, F32x16 b) {
       _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
   return {_mm512_permutex2var_ps(a.v, index, b.v)};
 }
+BK_INLINE void SplitPairs(F32x16 low, F32x16 high, F32x16* first, F32x16* second) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  *first = {_mm512_permutex2var_ps(low.v, even, high.v)};
+  *second = {_mm512_permutex2var_ps(low.v, odd, high.v)};
+}
 
 #elif defined(__AVX2__)
 
@@ -37,6 +44,16 @@ BK_INLINE F32x16 PairsOfHalves(__m256 a, __m256 b) {
 }
 BK_INLINE F32x16 FirstPairs(F32x16 a, F32x16 b) { return PairsOfHalves(a.lo, b.lo); }
 BK_INLINE F32x16 LastPairs(F32x16 a, F32x16 b) { return PairsOfHalves(a.hi, b.hi); }
+// The pieces of a shuffle of 128-bit halves, in order.
+BK_INLINE __m256 InOrder(__m256 shuffled) {
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(shuffled), 0xd8));
+}
+BK_INLINE void SplitPairs(F32x16 low, F32x16 high, F32x16* first, F32x16* second) {
+  *first = {InOrder(_mm256_shuffle_ps(low.lo, low.hi, 0x88)),
+            InOrder(_mm256_shuffle_ps(high.lo, high.hi, 0x88))};
+  *second = {InOrder(_mm256_shuffle_ps(low.lo, low.hi, 0xdd)),
+             InOrder(_mm256_shuffle_ps(high.lo, high.hi, 0xdd))};
+}
 
 #else
 
@@ -54,6 +71,10 @@ BK_INLINE F32x16 FirstPairs(F32x16 a, F32x16 b) {
 }
 BK_INLINE F32x16 LastPairs(F32x16 a, F32x16 b) {
   return PerLane([&](int i) { return (i % 2 == 0 ? a : b).v[8 + i / 2]; });
+}
+BK_INLINE void SplitPairs(F32x16 low, F32x16 high, F32x16* first, F32x16* second) {
+  *first = PerLane([&](int i) { return i < 8 ? low.v[2 * i] : high.v[2 * i - 16]; });
+  *second = PerLane([&](int i) { return i < 8 ? low.v[2 * i + 1] : high.v[2 * i - 15]; });
 }
 
 #endif
