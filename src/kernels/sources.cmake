@@ -15,6 +15,7 @@ list(APPEND ref_sources
   mhc_head.cc
   mhc_post.cc
   mhc_tail.cc
+  quantise.cc
   rms_norm.cc
   rope.cc
   route.cc
@@ -36,6 +37,7 @@ list(APPEND cpu_sources
   mhc_head.cc
   mhc_post.cc
   mhc_tail.cc
+  quantise.cc
   rms_norm.cc
   rope.cc
   route.cc
@@ -45,6 +47,7 @@ list(APPEND gpu_sources
   cuda/sm80/mhc.cu
   cuda/sm80/mhc_streams.cu
   gpu/mhc.cu
+  gpu/quantise.cu
 )
 list(APPEND sm90_sources
   mhc_boundary.cu

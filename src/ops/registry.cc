@@ -8,11 +8,34 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
-    &kAdd,        &kAttention,   &kBroadcast, &kCompress, &kEmbedding,   &kExperts,
-    &kGatherRows, &kIndexTopk,   &kKvWrite,   &kLinear,   &kMhcBoundary, &kMhcBoundaryShifted,
-    &kMhcCoeffs,  &kMhcCollapse, &kMhcHead,   &kMhcPost,  &kMhcTail,     &kReshape,
-    &kRmsNorm,    &kRope,        &kRopeTable, &kRoute,    &kSlice,       &kSpread,
+    &kAdd,
+    &kAttention,
+    &kBroadcast,
+    &kCompress,
+    &kEmbedding,
+    &kExperts,
+    &kGatherRows,
+    &kIndexTopk,
+    &kKvWrite,
+    &kLinear,
+    &kMhcBoundary,
+    &kMhcBoundaryShifted,
+    &kMhcCoeffs,
+    &kMhcCollapse,
+    &kMhcHead,
+    &kMhcPost,
+    &kMhcTail,
+    &kQuantise,
+    &kReshape,
+    &kRmsNorm,
+    &kRmsNormQuantise,
+    &kRope,
+    &kRopeTable,
+    &kRoute,
+    &kSlice,
+    &kSpread,
     &kSwiglu,
+    &kSwigluQuantise,
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
+#include "kernels/args/quantise.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -33,10 +34,13 @@ std::span<const Kernel<MhcCollapseArgs>> MhcCollapseKernels();
 std::span<const Kernel<MhcHeadArgs>> MhcHeadKernels();
 std::span<const Kernel<MhcPostArgs>> MhcPostKernels();
 std::span<const Kernel<MhcTailArgs>> MhcTailKernels();
+std::span<const Kernel<QuantiseArgs>> QuantiseKernels();
 std::span<const Kernel<RmsNormArgs>> RmsNormKernels();
+std::span<const Kernel<RmsNormQuantiseArgs>> RmsNormQuantiseKernels();
 std::span<const Kernel<RopeArgs>> RopeKernels();
 std::span<const Kernel<RopeTableArgs>> RopeTableKernels();
 std::span<const Kernel<RouteArgs>> RouteKernels();
 std::span<const Kernel<SwigluArgs>> SwigluKernels();
+std::span<const Kernel<SwigluQuantiseArgs>> SwigluQuantiseKernels();
 
 }  // namespace birkhoff::ops

@@ -13,6 +13,9 @@ void MhcHead(const MhcHeadArgs&, const Exec&) { std::abort(); }
 void MhcPost(const MhcPostArgs&, const Exec&) { std::abort(); }
 void MhcBoundaryShifted(const MhcBoundaryShiftedArgs&, const Exec&) { std::abort(); }
 void MhcTail(const MhcTailArgs&, const Exec&) { std::abort(); }
+void Quantise(const QuantiseArgs&, const Exec&) { std::abort(); }
+void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&) { std::abort(); }
+void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&) { std::abort(); }
 std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int) { std::abort(); }
 std::size_t MhcTailScratch(const MhcTailArgs&, int) { std::abort(); }
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }

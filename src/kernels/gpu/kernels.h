@@ -7,6 +7,7 @@
 
 #include "base/exec.h"
 #include "kernels/args/mhc.h"
+#include "kernels/args/quantise.h"
 
 namespace birkhoff::gpu {
 
@@ -17,6 +18,9 @@ void MhcCollapse(const MhcCollapseArgs&, const Exec&);
 void MhcHead(const MhcHeadArgs&, const Exec&);
 void MhcPost(const MhcPostArgs&, const Exec&);
 void MhcTail(const MhcTailArgs&, const Exec&);
+void Quantise(const QuantiseArgs&, const Exec&);
+void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&);
+void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&);
 
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int);

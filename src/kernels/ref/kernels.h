@@ -9,6 +9,7 @@
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
+#include "kernels/args/quantise.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -31,10 +32,13 @@ void MhcCollapse(const MhcCollapseArgs&, const Exec&);
 void MhcHead(const MhcHeadArgs&, const Exec&);
 void MhcPost(const MhcPostArgs&, const Exec&);
 void MhcTail(const MhcTailArgs&, const Exec&);
+void Quantise(const QuantiseArgs&, const Exec&);
 void RmsNorm(const RmsNormArgs&, const Exec&);
+void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&);
 void Rope(const RopeArgs&, const Exec&);
 void RopeTable(const RopeTableArgs&, const Exec&);
 void Route(const RouteArgs&, const Exec&);
 void Swiglu(const SwigluArgs&, const Exec&);
+void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&);
 
 }  // namespace birkhoff::ref
