@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "birkhoff/ops/fp8.h"
 #include "birkhoff/status.h"
 #include "birkhoff/tensor.h"
 #include "graph/graph.h"
@@ -120,6 +121,22 @@ struct IndexConstants {
   double scale = 1;
 };
 
+struct Fp8Kind {
+  std::int64_t group = 128;  // columns of a scale; 0: the whole row
+  Fp8Scale scale = Fp8Scale::kF32;
+  double floor = kFp8GroupFloor;
+};
+
+struct Quantised {
+  Value q = {};      // f8e4m3 [T, K]
+  Value scale = {};  // f32 or f8e8m0 [T, ceil(K / group)]
+};
+
+struct NormQuantised {
+  Value out = {};
+  Quantised fp8 = {};
+};
+
 struct Routed {
   Value expert = {};  // i32 [T, k]
   Value weight = {};  // f32 [T, k]
@@ -207,7 +224,8 @@ class Builder {
                   Here here = Here::Now());
   MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
                                 const MhcParameters& next, const MhcConstants& constants,
-                                Value norm, double norm_eps, Here here = Here::Now());
+                                Value norm, double norm_eps,  // without norm: not valid
+                                Here here = Here::Now());
   MhcBoundaryResult MhcBoundaryShifted(Value x, Value streams, Value post, Value comb,
                                        const MhcParameters& next, const MhcConstants& constants,
                                        Value norm, double norm_eps, Value pre,
@@ -227,6 +245,7 @@ class Builder {
                  RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
   NormRopeWriteResult NormRopeWrite(const NormRopeWriteOperands& in, double q_eps, double k_eps,
                                     DType out, RopePairing pairing, Here here = Here::Now());
+  Quantised Quantise(Value x, const Fp8Kind& kind, Here here = Here::Now());
   Value Reshape(Value x, std::span<const ops::Extent> shape, Here here = Here::Now());
   Value Reshape(Value x, std::initializer_list<ops::Extent> shape, Here here = Here::Now()) {
     return Reshape(x, std::span(shape.begin(), shape.size()), here);
@@ -234,6 +253,8 @@ class Builder {
   Value Reshape(Value x, const std::vector<ops::Extent>& shape, Here here = Here::Now());
   Value RmsNorm(Value x, Value weight, double eps, DType out, Here here = Here::Now());
   Value RmsNorm(Value x, double eps, DType out, Here here = Here::Now());  // weightless
+  NormQuantised RmsNormQuantise(Value x, Value weight, double eps, DType out, const Fp8Kind& kind,
+                                Here here = Here::Now());
   Value Rope(Value x, Value table, DType out, bool inverse = false,
              RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
   Value RopeTable(Value positions, Value frequency, bool precise, Here here = Here::Now());
@@ -249,6 +270,8 @@ class Builder {
                            Here here = Here::Now());
   Value Spread(Value x, std::int64_t copies, Here here = Here::Now());
   Value Swiglu(Value gate, Value up, double limit, Here here = Here::Now());
+  Quantised SwigluQuantise(Value gate, Value up, double limit, const Fp8Kind& kind,
+                           Here here = Here::Now());
 
  private:
   Value AddValue(ValueInfo info);

@@ -21,6 +21,13 @@ Value One(const std::vector<Value>& results) { return Take<1>(results)[0]; }
 std::int64_t AsInt(DType t) { return static_cast<std::int64_t>(t); }
 std::int64_t AsInt(RopePairing p) { return static_cast<std::int64_t>(p); }
 
+ops::Attributes WithFp8(std::vector<ops::Attributes::Entry> entries, const Fp8Kind& kind) {
+  entries.push_back({"group", kind.group});
+  entries.push_back({"scale", static_cast<std::int64_t>(kind.scale)});
+  entries.push_back({"floor", kind.floor});
+  return ops::Attributes(std::move(entries));
+}
+
 }  // namespace
 
 Value Builder::Add(Value a, Value b, DType out, Here here) {
@@ -137,7 +144,7 @@ Value Builder::LinearFp8(Value xq, Value xs, Value w, DType out, std::int64_t x_
 
 namespace {
 
-ops::Attributes BoundaryAttributes(const MhcConstants& c, double norm_eps) {
+std::vector<ops::Attributes::Entry> BoundaryAttributes(const MhcConstants& c, double norm_eps) {
   return {{"iterations", c.iterations},     {"rms_eps", c.rms_eps},     {"pre_eps", c.pre_eps},
           {"sinkhorn_eps", c.sinkhorn_eps}, {"post_mult", c.post_mult}, {"norm_eps", norm_eps}};
 }
@@ -147,9 +154,13 @@ ops::Attributes BoundaryAttributes(const MhcConstants& c, double norm_eps) {
 MhcBoundaryResult Builder::MhcBoundary(Value x, Value streams, Value post, Value comb,
                                        const MhcParameters& next, const MhcConstants& c, Value norm,
                                        double norm_eps, Here here) {
-  const auto [streams_out, pre_out, post_out, comb_out, h] =
-      Take<5>(Op(ops::kMhcBoundary, {x, streams, post, comb, next.fn, next.base, next.scale, norm},
-                 BoundaryAttributes(c, norm_eps), here));
+  std::vector<Value> operands = {x, streams, post, comb, next.fn, next.base, next.scale};
+  if (norm.valid()) operands.push_back(norm);
+  std::vector<ops::Attributes::Entry> attributes = BoundaryAttributes(c, norm_eps);
+  attributes.push_back({"fp8_group", std::int64_t{0}});
+  attributes.push_back({"fp8_scale", std::int64_t{0}});
+  const auto [streams_out, pre_out, post_out, comb_out, h] = Take<5>(
+      Op(ops::kMhcBoundary, std::move(operands), ops::Attributes(std::move(attributes)), here));
   return {streams_out, {pre_out, post_out, comb_out}, h};
 }
 
@@ -158,7 +169,7 @@ MhcBoundaryResult Builder::MhcBoundaryShifted(Value x, Value streams, Value post
                                               Value norm, double norm_eps, Value pre, Here here) {
   const auto [streams_out, pre_out, post_out, comb_out, h] = Take<5>(Op(
       ops::kMhcBoundaryShifted, {x, streams, post, comb, next.fn, next.base, next.scale, norm, pre},
-      BoundaryAttributes(c, norm_eps), here));
+      ops::Attributes(BoundaryAttributes(c, norm_eps)), here));
   return {streams_out, {pre_out, post_out, comb_out}, h};
 }
 
@@ -221,6 +232,11 @@ NormRopeWriteResult Builder::NormRopeWrite(const NormRopeWriteOperands& in, doub
   return {q, keys, values};
 }
 
+Quantised Builder::Quantise(Value x, const Fp8Kind& kind, Here here) {
+  const auto [q, scale] = Take<2>(Op(ops::kQuantise, {x}, WithFp8({}, kind), here));
+  return {q, scale};
+}
+
 Value Builder::Reshape(Value x, std::span<const ops::Extent> shape, Here here) {
   return One(Op(ops::kReshape, {x}, ops::ReshapeAttributes(shape), here));
 }
@@ -235,6 +251,14 @@ Value Builder::RmsNorm(Value x, Value weight, double eps, DType out, Here here) 
 
 Value Builder::RmsNorm(Value x, double eps, DType out, Here here) {
   return One(Op(ops::kRmsNorm, {x}, {{"eps", eps}, {"out", AsInt(out)}}, here));
+}
+
+NormQuantised Builder::RmsNormQuantise(Value x, Value weight, double eps, DType out,
+                                       const Fp8Kind& kind, Here here) {
+  const auto [normed, q, scale] =
+      Take<3>(Op(ops::kRmsNormQuantise, {x, weight},
+                 WithFp8({{"eps", eps}, {"out", AsInt(out)}}, kind), here));
+  return {normed, {q, scale}};
 }
 
 Value Builder::Rope(Value x, Value table, DType out, bool inverse, RopePairing pairing, Here here) {
@@ -301,6 +325,13 @@ Value Builder::Spread(Value x, std::int64_t copies, Here here) {
 
 Value Builder::Swiglu(Value gate, Value up, double limit, Here here) {
   return One(Op(ops::kSwiglu, {gate, up}, {{"limit", limit}}, here));
+}
+
+Quantised Builder::SwigluQuantise(Value gate, Value up, double limit, const Fp8Kind& kind,
+                                  Here here) {
+  const auto [q, scale] =
+      Take<2>(Op(ops::kSwigluQuantise, {gate, up}, WithFp8({{"limit", limit}}, kind), here));
+  return {q, scale};
 }
 
 }  // namespace birkhoff::graph

@@ -18,6 +18,7 @@ list(APPEND ref_sources
   mhc_post.cc
   mhc_tail.cc
   norm_rope.cc
+  quantise.cc
   rms_norm.cc
   rope.cc
   route.cc
@@ -44,6 +45,7 @@ list(APPEND cpu_sources
   mhc_tail.cc
   norm_rope.cc
   norm_rope_write.cc
+  quantise.cc
   rms_norm.cc
   rope.cc
   rope_write.cc
@@ -55,6 +57,7 @@ list(APPEND gpu_sources
   cuda/sm80/mhc_streams.cu
   gpu/mhc.cu
   gpu/rows.cu
+  gpu/quantise.cu
 )
 list(APPEND sm90_sources
   mhc_boundary.cu

@@ -44,10 +44,12 @@ extern const OpDef kKvWrite;
 // ceil(G K / x_group)], w, ...) {int groups, out, x_group}. x may be columns.
 extern const OpDef kLinear;
 // (x [T,H], streams [T,hc,H], post f32 [T,hc], comb f32 [T,hc,hc], fn, base, scale, norm vectors)
-// {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult, norm_eps} -> (streams', pre',
-// post', comb', h)
+// or without norm: h is the collapsed vector
+// {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult, norm_eps; int fp8_group, 0, 32
+// or 128; int fp8_scale, a Fp8Scale} -> (streams', pre', post', comb', h) or (..., q, scale of h)
 extern const OpDef kMhcBoundary;
-// (the operands of mhc_boundary, pre f32 [T,hc] of the site before) {the same} -> (the same)
+// (the operands of mhc_boundary, pre f32 [T,hc] of the site before) {the same, but for FP8} ->
+// (streams', pre', post', comb', h)
 extern const OpDef kMhcBoundaryShifted;
 // (streams [T,hc,H], fn [N,hc H], base [N], scale [3] vectors)
 // {int iterations; number rms_eps, pre_eps, sinkhorn_eps, post_mult} -> (pre f32 [T,hc], post f32
@@ -69,12 +71,17 @@ extern const OpDef kNormRope;
 // vectors [D], keys, values states [slots,capacity,Hk D] of v's type)
 // {number q_eps, k_eps; int out, pairing} -> ([T,H,D] out, keys', values'); q, k, v may be columns
 extern const OpDef kNormRopeWrite;
+// (x [T,K] f32|bf16, may be columns) {int group, columns of a scale, 0: the whole row; int scale, a Fp8Scale; number
+// floor} -> (q f8e4m3 [T,K], scale f32 or f8e8m0 [T, ceil(K / group)]): birkhoff/ops/fp8.h
+extern const OpDef kQuantise;
 // (x) {ReshapeAttributes(shape)} -> the same elements under another shape
 extern const OpDef kReshape;
 Attributes ReshapeAttributes(std::span<const Extent> shape);
 // (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out; x may be
 // columns
 extern const OpDef kRmsNorm;
+// (x [T,K], may be columns, weight vector [K]) {those of rms_norm and quantise} -> ([T,K] out, q, scale of it)
+extern const OpDef kRmsNormQuantise;
 // (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out; x may
 // be columns
 extern const OpDef kRope;
@@ -92,5 +99,7 @@ extern const OpDef kSlice;
 extern const OpDef kSpread;
 // (gate [T,I], up [T,I]) {number limit} -> [T,I]
 extern const OpDef kSwiglu;
+// (gate [T,I], up [T,I]) {those of swiglu and quantise} -> (q, scale) of its result
+extern const OpDef kSwigluQuantise;
 
 }  // namespace birkhoff::ops

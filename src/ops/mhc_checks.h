@@ -101,8 +101,8 @@ Status CheckSite(std::string_view op, const Attributes& attributes);
 inline constexpr OpDef::Takes kSpreadFirst[] = {{0, Layout::kSpread}};
 inline constexpr OpDef::Takes kSpreadSecond[] = {{1, Layout::kSpread}};
 
-// What the boundaries share: x, streams, post, comb, fn, base, scale, norm in; streams, pre, post,
-// comb, h out.
+// What the boundaries share: x, streams, post, comb, fn, base, scale and, or not, norm in; streams,
+// pre, post, comb, h out.
 Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attributes& attributes,
                                              std::span<const ValueType> in);
 void BindBoundary(const Call& call, MhcBoundaryArgs& a);

@@ -14,6 +14,7 @@
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
 #include "kernels/args/norm_rope.h"
+#include "kernels/args/quantise.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -42,11 +43,14 @@ std::span<const Kernel<MhcPostArgs>> MhcPostKernels();
 std::span<const Kernel<MhcTailArgs>> MhcTailKernels();
 std::span<const Kernel<NormRopeArgs>> NormRopeKernels();
 std::span<const Kernel<NormRopeWriteArgs>> NormRopeWriteKernels();
+std::span<const Kernel<QuantiseArgs>> QuantiseKernels();
 std::span<const Kernel<RmsNormArgs>> RmsNormKernels();
+std::span<const Kernel<RmsNormQuantiseArgs>> RmsNormQuantiseKernels();
 std::span<const Kernel<RopeArgs>> RopeKernels();
 std::span<const Kernel<RopeTableArgs>> RopeTableKernels();
 std::span<const Kernel<RopeWriteArgs>> RopeWriteKernels();
 std::span<const Kernel<RouteArgs>> RouteKernels();
 std::span<const Kernel<SwigluArgs>> SwigluKernels();
+std::span<const Kernel<SwigluQuantiseArgs>> SwigluQuantiseKernels();
 
 }  // namespace birkhoff::ops

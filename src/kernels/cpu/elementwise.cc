@@ -4,6 +4,7 @@
 #include "base/thread_pool.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/runs.h"
+#include "kernels/cpu/swiglu_row.h"
 
 namespace birkhoff::cpu::BK_ISA {
 namespace {
@@ -21,18 +22,6 @@ void AddRow(const AddArgs& a, std::int64_t row) {
     const F32x16 x = LoadRun(a.a, a.a_type, addend + i, n);
     const F32x16 y = LoadRun(a.b, a.b_type, base + i, n);
     StoreRun(a.out, a.out_type, base + i, cpu::BK_ISA::Add(x, y), n);
-  });
-}
-
-void SwigluRow(const SwigluArgs& a, std::int64_t row) {
-  const F32x16 limit = Set(a.limit);
-  const F32x16 lower = Set(-a.limit);
-  const std::int64_t base = row * a.width;
-  ForRuns(a.width, [&](std::int64_t i, int n) {
-    // The operand that may be NaN stands second: Min and Max return it then.
-    const F32x16 gate = Min(limit, LoadRun(a.gate, a.type, base + i, n));
-    const F32x16 up = Max(lower, Min(limit, LoadRun(a.up, a.type, base + i, n)));
-    StoreRun(a.out, a.type, base + i, Mul(Mul(gate, Sigmoid(gate)), up), n);
   });
 }
 

@@ -19,6 +19,9 @@ void NormRopeWrite(const NormRopeWriteArgs&, const Exec&) { std::abort(); }
 void RmsNorm(const RmsNormArgs&, const Exec&) { std::abort(); }
 void Rope(const RopeArgs&, const Exec&) { std::abort(); }
 void RopeWrite(const RopeWriteArgs&, const Exec&) { std::abort(); }
+void Quantise(const QuantiseArgs&, const Exec&) { std::abort(); }
+void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&) { std::abort(); }
+void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&) { std::abort(); }
 std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int) { std::abort(); }
 std::size_t MhcTailScratch(const MhcTailArgs&, int) { std::abort(); }
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int) { std::abort(); }

@@ -8,6 +8,7 @@
 #include "base/exec.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/norm_rope.h"
+#include "kernels/args/quantise.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -26,6 +27,9 @@ void NormRopeWrite(const NormRopeWriteArgs&, const Exec&);
 void RmsNorm(const RmsNormArgs&, const Exec&);
 void Rope(const RopeArgs&, const Exec&);
 void RopeWrite(const RopeWriteArgs&, const Exec&);
+void Quantise(const QuantiseArgs&, const Exec&);
+void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&);
+void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&);
 
 std::size_t MhcBoundaryScratch(const MhcBoundaryArgs&, int);
 std::size_t MhcBoundaryShiftedScratch(const MhcBoundaryShiftedArgs&, int);

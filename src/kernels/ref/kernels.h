@@ -12,6 +12,7 @@
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
 #include "kernels/args/norm_rope.h"
+#include "kernels/args/quantise.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -40,11 +41,14 @@ void MhcPost(const MhcPostArgs&, const Exec&);
 void MhcTail(const MhcTailArgs&, const Exec&);
 void NormRope(const NormRopeArgs&, const Exec&);
 void NormRopeWrite(const NormRopeWriteArgs&, const Exec&);
+void Quantise(const QuantiseArgs&, const Exec&);
 void RmsNorm(const RmsNormArgs&, const Exec&);
+void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&);
 void Rope(const RopeArgs&, const Exec&);
 void RopeTable(const RopeTableArgs&, const Exec&);
 void RopeWrite(const RopeWriteArgs&, const Exec&);
 void Route(const RouteArgs&, const Exec&);
 void Swiglu(const SwigluArgs&, const Exec&);
+void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&);
 
 }  // namespace birkhoff::ref
