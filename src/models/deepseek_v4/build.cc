@@ -141,14 +141,14 @@ class Writer {
   Value Attention(Value u, int layer, const AttentionParams& p) {
     const std::int64_t r = c_.Ratio(layer);
     const Value rotation = r == 0 ? plain_ : compressed_;
-    const Value qr =
-        b_.RmsNorm(b_.Linear(u, M(p.wq_a), DType::kF32), V(p.q_norm), c_.rms_eps, act_);
+    const std::vector<Value> low =
+        b_.Split(b_.Linear(u, {M(p.wq_a), M(p.wkv)}, DType::kF32), {c_.q_lora, c_.head_dim});
+    const Value qr = b_.RmsNorm(low[0], V(p.q_norm), c_.rms_eps, act_);
     const Value heads =
         b_.Reshape(b_.Linear(qr, M(p.wq_b), act_), {kTokens, Const(c_.heads), Const(c_.head_dim)});
     const Value q = b_.Rope(b_.RmsNorm(heads, c_.rms_eps, DType::kF32), rotation, act_);
-    const Value kv = b_.Rope(
-        b_.RmsNorm(b_.Linear(u, M(p.wkv), DType::kF32), V(p.kv_norm), c_.rms_eps, DType::kF32),
-        rotation, act_);
+    const Value kv =
+        b_.Rope(b_.RmsNorm(low[1], V(p.kv_norm), c_.rms_eps, DType::kF32), rotation, act_);
 
     const Value window =
         b_.State(Name(layer, "window"), act_, c_.window + o_.max_rewind, c_.head_dim);

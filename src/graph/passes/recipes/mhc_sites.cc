@@ -34,15 +34,16 @@ void CaptureConstants(PatternBuilder& b, Value v) {
   for (const std::string_view name : kMhcConstants) b.Capture(v, name, name);
 }
 
-ops::Attributes BoundaryAttributes(const Binding& binding, double norm_eps) {
+ops::Attributes BoundaryAttributes(const Binding& binding, double norm_eps, std::int64_t fp8_group,
+                                   std::int64_t fp8_scale) {
   return {{"iterations", binding.Int("iterations")},
           {"post_mult", binding.Number("post_mult")},
           {"pre_eps", binding.Number("pre_eps")},
           {"rms_eps", binding.Number("rms_eps")},
           {"sinkhorn_eps", binding.Number("sinkhorn_eps")},
           {"norm_eps", norm_eps},
-          {"fp8_group", std::int64_t{0}},
-          {"fp8_scale", std::int64_t{0}}};
+          {"fp8_group", fp8_group},
+          {"fp8_scale", fp8_scale}};
 }
 
 int MhcBoundaries(const LayerInfo& layer) {

@@ -27,7 +27,8 @@ inline constexpr std::array<std::string_view, 5> kMhcConstants = {
 void CaptureConstants(PatternBuilder& b, Value v);
 
 // Attributes of a boundary with the captured constants.
-ops::Attributes BoundaryAttributes(const Binding& binding, double norm_eps);
+ops::Attributes BoundaryAttributes(const Binding& binding, double norm_eps,
+                                   std::int64_t fp8_group = 0, std::int64_t fp8_scale = 0);
 
 // How many sites of a layer stand behind another of the same graph.
 int MhcBoundaries(const LayerInfo& layer);

@@ -5,7 +5,10 @@
 namespace birkhoff::graph {
 
 std::span<const Recipe* const> AllRecipes() {
-  static constexpr std::array kAll = {&kMhcFirst, &kMhcTailRecipe};
+  static constexpr std::array kAll = {&kFoldQuantMhc,        &kFoldQuantNorm,     &kFoldQuantSwiglu,
+                                      &kMhcBoundaryNorm,     &kMhcBoundaryRecipe, &kMhcFirst,
+                                      &kMhcTailRecipe,       &kMlaDualRms,        &kNormRopeRecipe,
+                                      &kNormRopeWriteRecipe, &kRopeWriteRecipe};
   return kAll;
 }
 
