@@ -64,13 +64,13 @@ Attributes ReshapeAttributes(std::span<const Extent> shape);
 // (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out; x may be
 // columns
 extern const OpDef kRmsNorm;
-// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out; x may
-// be columns
+// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out;
+// x may be columns
 extern const OpDef kRope;
 // (positions i32 [T], frequency [P]) {flag precise} -> f32 [T,P,2]
 extern const OpDef kRopeTable;
-// (c [T,R] of the state's type, k_pe [T,2P], table f32 [T,P,2], latent state [slots,capacity,R + 2P])
-// {int pairing} -> (latent'); c and k_pe may be columns
+// (c [T,R] of the state's type, k_pe [T,2P], table f32 [T,P,2], latent state
+// [slots,capacity,R + 2P]) {int pairing} -> (latent'); c and k_pe may be columns
 extern const OpDef kRopeWrite;
 // (logits f32 [T,E], bias vector [E]) {int k; number scale} or (logits, table i32 [V,k], ids i32
 // [T]) {...}

@@ -1,5 +1,5 @@
-// Moves between the two members of adjacent lanes (2i, 2i + 1). SplitPairs: the first members of the
-// sixteen pairs in low and high, and the second.
+// Moves between the two members of adjacent lanes (2i, 2i + 1). SplitPairs: the first members of
+// the sixteen pairs in low and high, and the second.
 #pragma once
 
 #include "kernels/cpu/simd.h"
