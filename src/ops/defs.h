@@ -82,13 +82,13 @@ Attributes ReshapeAttributes(std::span<const Extent> shape);
 extern const OpDef kRmsNorm;
 // (x [T,K], may be columns, weight vector [K]) {those of rms_norm and quantise} -> ([T,K] out, q, scale of it)
 extern const OpDef kRmsNormQuantise;
-// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out; x may
-// be columns
+// (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out;
+// x may be columns
 extern const OpDef kRope;
 // (positions i32 [T], frequency [P]) {flag precise} -> f32 [T,P,2]
 extern const OpDef kRopeTable;
-// (c [T,R] of the state's type, k_pe [T,2P], table f32 [T,P,2], latent state [slots,capacity,R + 2P])
-// {int pairing} -> (latent'); c and k_pe may be columns
+// (c [T,R] of the state's type, k_pe [T,2P], table f32 [T,P,2], latent state
+// [slots,capacity,R + 2P]) {int pairing} -> (latent'); c and k_pe may be columns
 extern const OpDef kRopeWrite;
 // (logits f32 [T,E], bias vector [E]) or (logits, table i32 [V,k], ids i32 [T]) {int k, scoring,
 // groups, topk_groups; flag normalise; number scale} -> (expert i32 [T,k], weight f32 [T,k])

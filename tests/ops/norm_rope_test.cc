@@ -1,5 +1,5 @@
-// The fused norms, rotations and cache writes: the bits of the ops that they stand for, of rows that
-// lie between NaNs.
+// The fused norms, rotations and cache writes: the bits of the ops that they stand for, of rows
+// that lie between NaNs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The portable GPU kernels, written for CUDA and HIP (so far compiled by nvcc alone): right for any
-// shape; those of mhc have no target for speed. They enqueue on Exec::stream and return. Built without a GPU compiler
-// they are never reached: their table rows refuse.
+// shape; those of mHC have no target for speed. They enqueue on Exec::stream and return. Built
+// without a GPU compiler they are never reached: their table rows refuse.
 #pragma once
 
 #include <cstddef>

@@ -54,8 +54,8 @@ __device__ inline void Narrow(float x, std::uint16_t* to) {
   *to = static_cast<std::uint16_t>(x != x ? u >> 16 | 0x40u : (u + 0x7fffu + (u >> 16 & 1u)) >> 16);
 }
 
-// Two bf16 in a word, the first in its low half: as Narrow(), in one instruction where there is one.
-// A NaN becomes some quiet NaN.
+// Two bf16 in a word, the first in its low half: as Narrow(), in one instruction where there is
+// one. A NaN becomes some quiet NaN.
 __device__ inline std::uint32_t Pack(float first, float second) {
   const auto pair = __float22bfloat162_rn(make_float2(first, second));
   static_assert(sizeof(pair) == sizeof(std::uint32_t));

@@ -1,11 +1,11 @@
 // Portable kernels that norm rows, turn them and put them where they belong, with the bits of the
 // CPU's: classes "f32x16" and "f32". Bound by memory; few rows by latency.
 //
-// A launch has up to three parts: the sides of a dual norm, or q, k and v of an attention's entry. A
-// block takes a tile of rows of one part:
+// A launch has up to three parts: the sides of a dual norm, or q, k and v of an attention's entry.
+// A block takes a tile of rows of one part:
 //   1. the rows go to shared memory as f32, 16 bytes a load;
-//   2. sixteen threads to a row sum its squares, each one lane of the tree of cpu/simd.h. A chain of
-//      width / 16 fused multiply-adds is the price of the CPU's bits;
+//   2. sixteen threads to a row sum its squares, each one lane of the tree of cpu/simd.h. A chain
+//      of width / 16 fused multiply-adds is the price of the CPU's bits;
 //   3. norm, rotation and rounding on the way out, 16 bytes a store.
 // Rows without a norm go straight to the third step.
 #include <algorithm>
@@ -61,8 +61,8 @@ __device__ void Stage(const Part& part, std::int64_t first, int rows, int begin,
   }
 }
 
-// 1 / sqrt(mean square + eps) of each row to rs, and where each row goes to `to`. Thread 16 r + l is
-// lane l of row r.
+// 1 / sqrt(mean square + eps) of each row to rs, and where each row goes to `to`. Thread 16 r + l
+// is lane l of row r.
 __device__ void Measure(const Part& part, const SequenceBatch& batch, std::int64_t first, int rows,
                         float* staged, float* rs, std::int64_t* to) {
   const int row = threadIdx.x / 16;
