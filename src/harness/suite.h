@@ -167,6 +167,8 @@ std::span<const std::unique_ptr<Suite>> AllSuites();
 // One per group of ops, in suites_<group>.cc.
 void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>&
                               to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
+void AddFp8Suites(
+    std::vector<std::unique_ptr<Suite>>& to);  // quantise, rms_norm_quantise, swiglu_quantise
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);       // coeffs, collapse, head, post
 void AddMhcFusedSuites(std::vector<std::unique_ptr<Suite>>& to);  // boundaries, tail
 void AddNormRopeSuites(std::vector<std::unique_ptr<Suite>>&

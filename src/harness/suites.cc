@@ -9,6 +9,7 @@ std::span<const std::unique_ptr<Suite>> AllSuites() {
     std::vector<std::unique_ptr<Suite>> suites;
     AddAttentionSuites(suites);
     AddElementwiseSuites(suites);
+    AddFp8Suites(suites);
     AddLinearSuites(suites);
     AddMhcFusedSuites(suites);
     AddMhcSuites(suites);

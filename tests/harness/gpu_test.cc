@@ -27,8 +27,9 @@ TEST(Gpu, TheseOpsHaveAPortableKernel) {
   });
   EXPECT_EQ(ops, (std::vector<std::string>{"dual_rms_norm", "mhc_boundary", "mhc_boundary_shifted",
                                            "mhc_coeffs", "mhc_collapse", "mhc_head", "mhc_post",
-                                           "mhc_tail", "norm_rope", "norm_rope_write", "rms_norm",
-                                           "rope", "rope_write"}));
+                                           "mhc_tail", "norm_rope", "norm_rope_write", "quantise",
+                                           "rms_norm", "rms_norm_quantise", "rope", "rope_write",
+                                           "swiglu_quantise"}));
 }
 
 TEST(Gpu, WithoutOneTheRowsSayWhy) {

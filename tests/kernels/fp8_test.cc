@@ -116,9 +116,11 @@ void ExpectTheBytesOfADivision(std::uint32_t first, const Fp8Format& format) {
 
 // The mantissas of the largest at both ends of the exponents, about the floors and in the middle.
 TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
-  for (const float binade : {0.0f, 2e-10f, 448e-12f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {
+  for (const float binade :
+       {0.0f, 1e-30f, 2e-10f, 448e-12f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {
     for (const Fp8Format& format :
-         {Fp8Format{}, Fp8Format{.floor = kFp8RowFloor}, Fp8Format{.scale = Fp8Scale::kE8M0}})
+         {Fp8Format{}, Fp8Format{.floor = kFp8RowFloor}, Fp8Format{.floor = 1e-30f},
+          Fp8Format{.scale = Fp8Scale::kE8M0}})
       ExpectTheBytesOfADivision(BitsOf(binade) >> 23 << 7, format);
   }
   const Divisor infinite = DivisorOf(HUGE_VALF, 0);
