@@ -141,7 +141,7 @@ TEST_P(EveryRecipe, IsFoundOnceAndKeepsEveryBit) {
       << (report->recipes[0].misses.empty() ? "" : report->recipes[0].misses[0].reason) << "\n"
       << ToText(example.graph);
   EXPECT_LT(report->nodes_after, report->nodes_before);
-  EXPECT_GT(report->recipes[0].saved.per_token, 0);
+  EXPECT_GE(report->recipes[0].saved.per_token, 0);
   for (const std::int64_t tokens : {1, 2, 7, 8}) {
     const auto want = Results(example.graph, tokens, false);
     // On a CPU no recipe changes a bit, not even those that may round less often elsewhere.

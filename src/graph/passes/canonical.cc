@@ -66,9 +66,9 @@ void MergeEqual(Graph& graph) {
 }
 
 // Row t of each result depends on row t of each activation, and on nothing else of the step.
-constexpr const ops::OpDef* kRowWise[] = {&ops::kAdd,     &ops::kExperts, &ops::kLinear,
-                                          &ops::kMhcHead, &ops::kMhcPost, &ops::kRmsNorm,
-                                          &ops::kRoute,   &ops::kSwiglu};
+constexpr const ops::OpDef* kRowWise[] = {
+    &ops::kAdd,     &ops::kExperts, &ops::kLinear,  &ops::kMhcCoeffs, &ops::kMhcCollapse,
+    &ops::kMhcHead, &ops::kMhcPost, &ops::kRmsNorm, &ops::kRoute,     &ops::kSwiglu};
 
 bool HasRows(const ops::ValueType& type) {
   return type.kind == ops::Kind::kActivation && !type.shape.empty() &&

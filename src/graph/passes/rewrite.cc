@@ -192,7 +192,9 @@ Status Replace(Graph& graph, const Pattern& pattern, const Binding& binding,
         fmt::format("a rewrite gives {} values, its pattern {}", made.size(), pattern.out.size()));
   for (std::size_t i = 0; i < made.size(); ++i) {
     const Value before = binding.values[static_cast<std::size_t>(pattern.out[i].id)];
-    if (!made[i].valid() || graph[made[i]].type != graph[before].type)
+    ops::ValueType type = made[i].valid() ? graph[made[i]].type : ops::ValueType();
+    type.layout = graph[before].type.layout;  // whether readers take another, Verify() says
+    if (type != graph[before].type)
       return Status::Internal(
           fmt::format("result {} of a rewrite is {}, its pattern's {}", i,
                       made[i].valid() ? graph[made[i]].type.ToString() : "nothing",

@@ -19,6 +19,7 @@ void FindNorm(PatternBuilder& b) {
   const MhcBoundaryResult r =
       b.MhcBoundary(in.x, in.streams, in.post, in.comb, SiteExample(b), {}, {}, 0);
   CaptureConstants(b, r.streams);
+  b.Capture(r.streams, "norm_eps", "eps without a norm");
   const Value u = b.RmsNorm(r.h, NormExample(b), 0, DType::kBF16);
   b.Capture(b.Capture(u, "eps", "norm_eps"), "out", "out");
   for (const Value v : {r.streams, r.next.pre, r.next.post, r.next.comb, u}) b.Out(v);
