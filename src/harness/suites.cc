@@ -10,6 +10,7 @@ std::span<const std::unique_ptr<Suite>> AllSuites() {
     AddAttentionSuites(suites);
     AddElementwiseSuites(suites);
     AddFp8Suites(suites);
+    AddGqaSuites(suites);
     AddLinearSuites(suites);
     AddMhcFusedSuites(suites);
     AddMhcSuites(suites);

@@ -8,7 +8,7 @@
 namespace birkhoff::harness {
 namespace {
 
-// ---- add, broadcast, gather_rows, swiglu
+// ---- add, broadcast, concat, gather_rows, swiglu
 
 struct RowsShape {
   std::int64_t rows = 0;
@@ -72,6 +72,23 @@ Problem<BroadcastArgs> MakeBroadcast(const RowsShape& s) {
   p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements())};
   p.args = {x, p.outputs[0].data, s.type, s.rows, s.times, s.width};
   p.bytes = static_cast<double>(ByteSize(s.type, s.rows * s.width + s.elements()));
+  return p;
+}
+
+// Columns of wider rows, `times` as many of one as of the other.
+Problem<ConcatArgs> MakeConcat(const RowsShape& s) {
+  Problem<ConcatArgs> p;
+  p.buffers = std::make_shared<Buffers>(s.seed());
+  ConcatArgs& a = p.args;
+  a = {.type = s.type, .rows = s.rows, .a_width = s.times * s.width, .b_width = s.width};
+  a.a_row = a.a_width + 3;
+  a.b_row = a.b_width + s.times;
+  a.a = p.buffers->Values(s.rows * a.a_row, s.type, 1.0);
+  a.b = p.buffers->Values(s.rows * a.b_row, s.type, 1.0);
+  const std::int64_t elements = s.rows * (a.a_width + a.b_width);
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, elements)};
+  a.out = p.outputs[0].data;
+  p.bytes = 2.0 * static_cast<double>(ByteSize(s.type, elements));
   return p;
 }
 
@@ -247,6 +264,7 @@ std::unique_ptr<Suite> RmsNormSuite() {
 void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>& to) {
   to.push_back(MakeSuite("add", ops::AddKernels(), AddCases()));
   to.push_back(MakeSuite("broadcast", ops::BroadcastKernels(), RowsCases(MakeBroadcast)));
+  to.push_back(MakeSuite("concat", ops::ConcatKernels(), RowsCases(MakeConcat)));
   to.push_back(EmbeddingSuite());
   to.push_back(MakeSuite("gather_rows", ops::GatherRowsKernels(), RowsCases(MakeGatherRows)));
   to.push_back(RmsNormSuite());

@@ -14,6 +14,10 @@ constexpr DType kB = DType::kBF16;
 constexpr DType kF = DType::kF32;
 constexpr DType kQ = DType::kF8E4M3;
 
+std::string_view Short(DType t) { return t == DType::kF8E4M3 ? "fp8" : t == kB ? "bf16" : "f32"; }
+
+// ---- linear
+
 struct Shape {
   std::int64_t m = 0;
   std::int64_t n = 0;  // of a group
@@ -26,8 +30,6 @@ struct Shape {
   bool columns = false;      // x and out are columns of wider rows
   std::int64_t x_group = 0;  // columns of a scale, with x in FP8
 };
-
-std::string_view Short(DType t) { return t == DType::kF8E4M3 ? "fp8" : t == kB ? "bf16" : "f32"; }
 
 std::string ToString(const Shape& s) {
   std::string name = fmt::format("M={} N={} K={} {} {}-{}", s.m, s.n, s.k, s.storage.name,
@@ -160,9 +162,102 @@ std::vector<Shape> Shapes() {
   return shapes;
 }
 
+// ---- head_linear
+
+struct HeadShape {
+  std::int64_t tokens = 0;
+  std::int64_t heads = 0;
+  std::int64_t k = 0;
+  std::int64_t n = 0;
+  bool transposed = false;
+  Storage storage = {};
+  DType x = kB;
+  DType out = kB;
+  std::int64_t apart = 0;  // elements between two heads of x
+  bool bench = false;
+};
+
+std::string ToString(const HeadShape& s) {
+  return fmt::format("T={} H={} K={} N={}{} {} {}-{}{}", s.tokens, s.heads, s.k, s.n,
+                     s.transposed ? " transposed" : "", s.storage.name, Short(s.x), Short(s.out),
+                     s.apart > 0 ? " columns" : "");
+}
+
+// Largest error of an output of the transposed form, a chain of k multiply-adds.
+double ChainError(const HeadLinearArgs& a, std::int64_t row, std::int64_t n) {
+  double magnitude = 0;
+  for (std::int64_t k = 0; k < a.k(); ++k)
+    magnitude += std::abs(ref::Get(a.x, a.x_type, row * a.x_row + k) *
+                          ref::Weight(a.w[row % a.heads], k, n));
+  return static_cast<double>(a.k()) * (kF32Eps * magnitude + 0x1p-150);
+}
+
+Problem<HeadLinearArgs> MakeHeadLinear(const HeadShape& s) {
+  auto buffers = std::make_shared<Buffers>(2);
+  auto* w = static_cast<WeightMatrix*>(
+      buffers->Bytes(s.heads * static_cast<std::int64_t>(sizeof(WeightMatrix))));
+  for (std::int64_t h = 0; h < s.heads; ++h)
+    w[h] = s.transposed ? RandomWeights(*buffers, s.storage, s.k, s.n)
+                        : RandomWeights(*buffers, s.storage, s.n, s.k);
+  HeadLinearArgs a;
+  a.w = w;
+  a.x_type = s.x;
+  a.out_type = s.out;
+  a.transposed = s.transposed;
+  a.tokens = s.tokens;
+  a.heads = s.heads;
+  a.x_row = s.k + s.apart;
+  a.x = buffers->Values(s.tokens * s.heads * a.x_row, s.x, 1);
+  const std::int64_t elements = s.tokens * s.heads * s.n;
+  a.out = buffers->Bytes(elements * static_cast<std::int64_t>(SizeOf(s.out)));
+
+  const auto bound = [a](std::int64_t i, double expected) {
+    const std::int64_t row = i / a.n();
+    const std::int64_t n = i % a.n();
+    const WeightMatrix& matrix = a.w[row % a.heads];
+    const double error =
+        a.transposed ? ChainError(a, row, n)
+                     : DotError(a.k(), Dot(a.x, a.x_type, row * a.x_row, matrix, n).magnitude);
+    return error + RoundingError(a.out_type, expected);
+  };
+  Problem<HeadLinearArgs> p{a, {{"out", a.out, s.out, elements, bound}}, buffers};
+  p.bytes = static_cast<double>(s.heads * w[0].bytes()) +
+            static_cast<double>(s.tokens * s.heads * s.k) * static_cast<double>(SizeOf(s.x)) +
+            static_cast<double>(elements) * static_cast<double>(SizeOf(s.out));
+  p.flops = 2 * static_cast<double>(elements) * static_cast<double>(s.k);
+  return p;
+}
+
+std::vector<HeadShape> HeadShapes() {
+  std::vector<HeadShape> shapes;
+  for (const bool transposed : {false, true}) {
+    for (const std::int64_t tokens : {0, 1, 2, 15, 16, 17, 33})
+      shapes.push_back({tokens, 3, 32, 40, transposed, kStorages[1], tokens % 2 == 0 ? kB : kF,
+                        tokens % 3 == 0 ? kF : kB, tokens % 2});
+    for (const Storage& storage : kStorages) {
+      shapes.push_back({3, 2, 64, 160, transposed, storage, kB, kF, 32});
+      shapes.push_back({9, 2, 160, 64, transposed, storage, kF, kB});
+      if (storage.format == WeightFormat::kMxfp4) continue;
+      shapes.push_back({2, 2, 33, 7, transposed, storage, kF, kF});
+      shapes.push_back({11, 1, 7, 257, transposed, storage, kB, kF, 9});
+    }
+    shapes.push_back({2, 1, 5, 1100, transposed, kStorages[1], kF, kF});  // several pieces
+  }
+  // Heads of DeepSeek-V3: W_UK, transposed, and W_UV.
+  for (const std::int64_t tokens : {1, 32}) {
+    shapes.push_back({tokens, 8, 128, 512, true, kStorages[3], kB, kB, 64, true});
+    shapes.push_back({tokens, 8, 512, 128, false, kStorages[3], kB, kB, 0, true});
+  }
+  return shapes;
+}
+
 }  // namespace
 
 void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to) {
+  std::vector<Case<HeadLinearArgs>> head_cases;
+  for (const HeadShape& s : HeadShapes())
+    head_cases.push_back({ToString(s), [s] { return MakeHeadLinear(s); }, s.bench});
+  to.push_back(MakeSuite("head_linear", ops::HeadLinearKernels(), std::move(head_cases)));
   std::vector<Case<LinearArgs>> cases;
   for (const Shape& s : Shapes())
     cases.push_back({ToString(s), [s] { return MakeProblem(s); }, s.bench});

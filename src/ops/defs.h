@@ -32,7 +32,8 @@ extern const OpDef kGatherRows;
 // keys; states after this step's kv_write {int key_heads, value_dim; number scale; int out} ->
 // [T,H,value_dim] out
 extern const OpDef kGqaAttention;
-// (x [T,H,K] columns or packed, w matrices [H,N,K]) {int out; flag transposed: w is [H,K,N]} -> [T,H,N] out
+// (x [T,H,K], columns or packed, w matrices [H,N,K]) {int out; flag transposed: w is [H,K,N]} ->
+// [T,H,N] out
 extern const OpDef kHeadLinear;
 // (q [T,Hi,Di], weight f32 [T,Hi], keys state) {int ratio, topk, max_entries; number scale} -> i32
 // [T, topk]

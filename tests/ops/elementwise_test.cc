@@ -1,4 +1,4 @@
-// add, broadcast, embedding, gather_rows, swiglu.
+// add, broadcast, concat, embedding, gather_rows, swiglu.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -96,6 +96,30 @@ TEST(Broadcast, CopiesARowToEveryStream) {
   EXPECT_THAT(out, ElementsAre(1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4));
   EXPECT_EQ(Inferred(kBroadcast, {{"copies", std::int64_t{4}}}, {F32({kT, Const(6)})}),
             "F32 [T, 4, 6]");
+}
+
+TEST(Concat, JoinsRowsAndColumns) {
+  std::vector<float> a = {1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<float> b = {10, 20};
+  std::vector<float> out(6);
+  Operand columns = Tensor(a, DType::kF32, {2, 1, 2});
+  columns.layout = Layout::kColumns;
+  columns.row = 4;
+  RunOp(kConcat, {}, {columns, Tensor(b, DType::kF32, {2, 1, 1})},
+        {Tensor(out, DType::kF32, {2, 1, 3})});
+  EXPECT_THAT(out, ElementsAre(1, 2, 10, 5, 6, 20));
+}
+
+TEST(Concat, InfersAndRefuses) {
+  const ValueType a = F32({kT, Const(4), Const(6)});
+  EXPECT_EQ(Inferred(kConcat, {}, {a, F32({kT, Const(4), Const(2)})}), "F32 [T, 4, 8]");
+  EXPECT_THAT(Inferred(kConcat, {}, {a, F32({kT, Const(3), Const(2)})}),
+              HasSubstr("concat b: expected the leading extents of F32 [T, 4, 6], got F32 [T, 3"));
+  EXPECT_THAT(Inferred(kConcat, {}, {a, F32({kT, Const(2)})}), HasSubstr("leading extents"));
+  EXPECT_THAT(Inferred(kConcat, {}, {a, I32({kT, Const(4), Const(2)})}),
+              HasSubstr("concat b: expected F32"));
+  EXPECT_THAT(Inferred(kConcat, {}, {I32({kT}), I32({kT})}),
+              HasSubstr("concat a: expected rows of a constant width, got I32 [T]"));
 }
 
 TEST(GatherRows, TakesRowsOfAnyRankInAnyOrder) {

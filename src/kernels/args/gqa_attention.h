@@ -20,8 +20,8 @@ namespace birkhoff {
 //          tree of simd.h; then times scale. Keys are taken in ascending order, in blocks of 32
 //          positions that begin at 0. M, which starts at the lowest finite number and passes over
 //          NaNs, first rises to the largest score of the block that the query sees; where it rises
-//          from M' num and den are multiplied by Exp(M' - M). Then e_i = Exp(s_i - M),
-//          num = fma(e_i, value_i, num) per channel and den = den + e_i, both from +0 at position 0.
+//          from M' num and den are multiplied by Exp(M' - M). Then e_i = Exp(s_i - M), num =
+//          fma(e_i, value_i, num) per channel and den = den + e_i, both from +0 at position 0;
 //          out = num * (1 / den), one rounding to out_type. Bits depend on the sequence's own
 //          tokens and position alone, not on which of them are in this step.
 // Order    reads the state after KvWrite of this step.

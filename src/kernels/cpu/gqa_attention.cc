@@ -147,12 +147,20 @@ void AddBlock(const Rows& rows, std::int64_t p, std::int64_t n) {
   }
 }
 
-// Widens channels [channel, channel + dim) of the state at n positions from p on.
+// Widens channels [channel, channel + dim) of the state at the positions [p, p + n), and asks for
+// those of the next block, whose rows are too far apart for the hardware to see them coming.
 void WidenBlock(const StateRows& state, DType type, const Place& place, std::int64_t channel,
                 std::int64_t dim, std::int64_t p, std::int64_t n, float* to, std::int64_t to_row) {
+  const bool bf16 = type == DType::kBF16;
+  const std::int64_t element = bf16 ? 2 : 4;
+  const std::int64_t first = (place.slot * state.capacity + p) * state.width + channel;
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t at = (place.slot * state.capacity + p + i) * state.width + channel;
-    WidenRow(state.data, type == DType::kBF16, at, dim, to + i * to_row);
+    const std::int64_t at = first + i * state.width;
+    WidenRow(state.data, bf16, at, dim, to + i * to_row);
+    if (p + i + kBlock >= state.capacity) continue;
+    const char* next = static_cast<const char*>(state.data) + (at + kBlock * state.width) * element;
+    for (std::int64_t byte = 0; byte < dim * element; byte += 64)
+      __builtin_prefetch(next + byte, 0, 2);
   }
 }
 

@@ -21,8 +21,8 @@ constexpr std::int64_t kTokens = 8;
 constexpr std::int64_t kColumns = 512;
 constexpr int kDepth = 4;
 
-// A worker's scratch in bytes: that of Multiply and y [rows, kMaxOutputs], or transposed x [kTokens,
-// K] and sums [kTokens, kColumns].
+// A worker's scratch in bytes: that of Multiply and y [rows, kMaxOutputs], or transposed x
+// [kTokens, K] and sums [kTokens, kColumns].
 struct Layout {
   std::int64_t rows = 0;    // tokens of a piece
   std::int64_t first = 0;   // bytes of the first part
@@ -85,33 +85,36 @@ BK_INLINE void AddRows(const WeightMatrix& w, const Piece& piece, std::int64_t k
   const std::int64_t per_block = Row::RunsPerBlock(w);
   const std::int64_t begin = piece.n / kRun;
   const std::int64_t end = CeilDiv(piece.n + piece.count, kRun);
-  for (std::int64_t run = begin; run < end; ++run) {
-    const bool sets = run == begin || run % per_block == 0;
-    const bool whole = (run + 1) * kRun <= w.cols;
-    F32x16 even[kRows];
-    F32x16 odd[kRows];
+  F32x16 even[kRows];
+  F32x16 odd[kRows];
+  for (std::int64_t run = begin; run < end;) {
+    const std::int64_t block = run / per_block;
     BK_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      if (sets) row[r].SetBlock(run / per_block);
-      if (whole) {
-        row[r].Read(run, &even[r], &odd[r]);
-      } else {
-        ReadTail(row[r], row[r].data + run * Row::kRunBytes, static_cast<int>(w.cols % kRun),
-                 &even[r], &odd[r]);
-      }
-    }
-    for (std::int64_t t = 0; t < piece.tokens; ++t) {
-      float* to = sums + t * kColumns + (run - begin) * kRun;
-      F32x16 e = Load(to);
-      F32x16 o = Load(to + 16);
+    for (int r = 0; r < kRows; ++r) row[r].SetBlock(block);
+    for (const std::int64_t stop = Least(end, (block + 1) * per_block); run < stop; ++run) {
+      const bool whole = (run + 1) * kRun <= w.cols;
       BK_UNROLL
       for (int r = 0; r < kRows; ++r) {
-        const F32x16 v = Set(x[t * x_row + k + r]);
-        e = Fma(v, even[r], e);
-        o = Fma(v, odd[r], o);
+        if (whole) {
+          row[r].Read(run, &even[r], &odd[r]);
+        } else {
+          ReadTail(row[r], row[r].data + run * Row::kRunBytes, static_cast<int>(w.cols % kRun),
+                   &even[r], &odd[r]);
+        }
       }
-      Store(to, e);
-      Store(to + 16, o);
+      float* to = sums + (run - begin) * kRun;
+      for (std::int64_t t = 0; t < piece.tokens; ++t, to += kColumns) {
+        F32x16 e = Load(to);
+        F32x16 o = Load(to + 16);
+        BK_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const F32x16 v = Set(x[t * x_row + k + r]);
+          e = Fma(v, even[r], e);
+          o = Fma(v, odd[r], o);
+        }
+        Store(to, e);
+        Store(to + 16, o);
+      }
     }
   }
 }
