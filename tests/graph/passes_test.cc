@@ -5,6 +5,7 @@
 #include <random>
 
 #include "graph/builder.h"
+#include "graph/order.h"
 #include "graph/passes/canonical.h"
 #include "graph/passes/engine.h"
 #include "graph/print.h"
@@ -302,20 +303,9 @@ TEST(Fuse, OrderOfNodesDoesNotMatter) {
     std::mt19937 random(seed);
     Graph g = RandomGraph(random);
     Graph shuffled = g;
-    std::vector<int> order;
-    std::vector<bool> done(g.nodes.size());
-    while (order.size() < g.nodes.size()) {
-      std::vector<int> ready;
-      for (std::size_t n = 0; n < g.nodes.size(); ++n) {
-        const bool free = std::all_of(g.nodes[n].in.begin(), g.nodes[n].in.end(), [&](Value v) {
-          return g[v].producer < 0 || done[static_cast<std::size_t>(g[v].producer)];
-        });
-        if (free && !done[n]) ready.push_back(static_cast<int>(n));
-      }
-      order.push_back(ready[random() % ready.size()]);
-      done[static_cast<std::size_t>(order.back())] = true;
-    }
-    shuffled.Reorder(order);
+    std::vector<double> keys(g.nodes.size());
+    for (double& key : keys) key = static_cast<double>(random());
+    ASSERT_TRUE(SortNodes(shuffled, keys).ok());
     ASSERT_TRUE(Verify(shuffled).ok()) << seed;
     const std::vector<float> before = Outputs(g, 24);
     const FusionReport a = Fused(g, kOnlyChain);

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <map>
+#include <random>
 
+#include "graph/order.h"
 #include "graph/passes/recipes/recipes.h"
 #include "graph/print.h"
 #include "graph/verify.h"
@@ -184,6 +187,59 @@ TEST_F(Spoilt, ByASideThatIsRewritten) {
   EXPECT_THAT(why, HasSubstr("mla_dual_rms matched 5 of 6, in layer 1 0 of 1; deepest miss: step 3 "
                              "of 4, wanted rms_norm reading %"));
   EXPECT_THAT(why, HasSubstr(", saw rms_norm_quantise"));
+}
+
+// Recipes with what they found, and the ops that are left.
+std::string Outcome(Graph& g, const std::vector<graph::LayerInfo>& layers) {
+  const auto report = graph::Fuse(g, graph::AllRecipes(), {}, {.layers = layers});
+  if (!report.ok()) return report.status().message();
+  std::string text;
+  for (const RecipeReport& r : report->recipes) {
+    text += r.name;
+    for (const graph::LayerMatches& l : r.layers) text += " " + std::to_string(l.matched);
+    text += "\n";
+  }
+  std::map<std::string_view, int> ops;
+  for (const Node& node : g.nodes) ++ops[node.op->name];
+  for (const auto& [op, count] : ops) text += std::string(op) + " " + std::to_string(count) + "\n";
+  return text;
+}
+
+// Any legal order of the nodes, other nodes between them, other names: the same fusions.
+TEST(Fusion, OrderAndNamesDoNotMatter) {
+  const auto model = Load(kTinyV4, {.fusion = {.level = FusionLevel::kO0}});
+  Graph plain = model.built.trunk;
+  const std::vector<graph::LayerInfo>& layers = model.built.trunk_layers;
+  Value table;  // of positions: something that anybody may compute
+  for (const Node& node : plain.nodes) {
+    if (node.op == &ops::kRopeTable) table = node.out[0];
+  }
+  constexpr int kOthers = 20;
+  const auto with_others = [&](Graph g) {
+    for (int i = 0; i < kOthers; ++i) {
+      Node other = g.nodes[static_cast<std::size_t>(g[table].producer)];
+      const Value v = g.Insert(0, std::move(other), {g[table].type})[0];
+      g.outputs.push_back({"other " + std::to_string(i), v});
+    }
+    return g;
+  };
+  Graph unshuffled = with_others(plain);
+  const std::string expected = Outcome(unshuffled, layers);
+  EXPECT_THAT(expected, HasSubstr("mla_dual_rms 0 1 1 1 1 1 1\n"));
+  EXPECT_THAT(expected, HasSubstr("rope_table 22\n"));
+  for (unsigned seed = 0; seed < 1000; ++seed) {
+    std::mt19937 random(seed);
+    Graph g = with_others(plain);
+    std::vector<double> keys(g.nodes.size());
+    for (double& key : keys) key = static_cast<double>(random());
+    ASSERT_TRUE(graph::SortNodes(g, keys).ok());
+    for (graph::ValueInfo& v : g.values) {
+      if (v.origin == graph::Origin::kParameter) v.name = std::to_string(random());
+    }
+    ASSERT_TRUE(graph::Verify(g).ok()) << seed;
+    ASSERT_EQ(Outcome(g, layers), expected) << seed;
+    ASSERT_TRUE(graph::Verify(g).ok()) << seed;
+  }
 }
 
 }  // namespace

@@ -173,11 +173,6 @@ std::uint64_t Hash(const std::vector<const Recipe*>& ran) {
   return hash;
 }
 
-int Launches(const Graph& graph) {
-  return static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(),
-                                        [](const Node& n) { return !n.op->view; }));
-}
-
 // Fills in what a sweep found of what the layers have.
 void Compare(const Sweep& sweep, const Recipe& recipe, const std::vector<LayerInfo>& layers,
              RecipeReport& r) {
@@ -190,29 +185,6 @@ void Compare(const Sweep& sweep, const Recipe& recipe, const std::vector<LayerIn
 }
 
 }  // namespace
-
-Traffic TrafficOf(const Graph& graph) {
-  Traffic total;
-  const auto add = [&](Value v) {
-    const ops::ValueType& type = graph[v].type;
-    if (type.kind != ops::Kind::kActivation) return;
-    auto bytes = static_cast<std::int64_t>(SizeOf(type.dtype));
-    ops::Symbol symbol = ops::Symbol::kOne;
-    for (std::size_t d = 0; d < type.shape.size(); ++d) {
-      if (d == 1 && type.layout == ops::Layout::kSpread) continue;
-      bytes *= type.shape[d].times;
-      if (type.shape[d].symbol != ops::Symbol::kOne) symbol = type.shape[d].symbol;
-    }
-    if (symbol == ops::Symbol::kTokens) total.per_token += bytes;
-    if (symbol == ops::Symbol::kRows) total.per_row += bytes;
-  };
-  for (const Node& node : graph.nodes) {
-    if (node.op->view) continue;
-    for (Value v : node.in) add(v);
-    for (Value v : node.out) add(v);
-  }
-  return total;
-}
 
 std::string Shortfall(const RecipeReport& r) {
   if (!r.off.empty() || !r.expected) return {};
@@ -245,7 +217,7 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
   FusionReport report;
   report.level = settings.level;
   report.layers = target.layers;
-  report.nodes_before = Launches(graph);
+  report.nodes_before = KernelsOf(graph);
   const Graph before = graph;
   std::vector<const Recipe*> ran;
   for (const Recipe* recipe : order) {
@@ -272,7 +244,7 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
       return Status::NotFound(std::move(text));
   }
   report.hash = Hash(ran);
-  report.nodes_after = Launches(graph);
+  report.nodes_after = KernelsOf(graph);
   BK_RETURN_IF_ERROR(Verify(graph));
   return report;
 }

@@ -10,6 +10,7 @@
 #include "birkhoff/device.h"
 #include "birkhoff/status.h"
 #include "graph/passes/recipe.h"
+#include "graph/traffic.h"
 
 namespace birkhoff::graph {
 
@@ -34,13 +35,6 @@ struct LayerMatches {
   int matched = 0;
   int expected = 0;
 };
-
-// Bytes of activations that nodes read and write, views left out.
-struct Traffic {
-  std::int64_t per_token = 0;
-  std::int64_t per_row = 0;  // of a row of logits
-};
-Traffic TrafficOf(const Graph& graph);
 
 struct RecipeReport {
   std::string name = {};

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <queue>
 
+#include "graph/order.h"
 #include "graph/print.h"
 
 namespace birkhoff::graph {
@@ -34,54 +34,6 @@ struct Removal {
 
 bool Contains(const std::vector<Value>& values, Value v) {
   return std::find(values.begin(), values.end(), v) != values.end();
-}
-
-// What depends on what beyond values: a write waits for those who read what was there before.
-std::vector<std::vector<int>> Followers(const Graph& graph, const Uses& uses,
-                                        std::vector<int>& waits) {
-  std::vector<std::vector<int>> followers(graph.nodes.size());
-  waits.assign(graph.nodes.size(), 0);
-  const auto add = [&](int before, int after) {
-    followers[static_cast<std::size_t>(before)].push_back(after);
-    ++waits[static_cast<std::size_t>(after)];
-  };
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (Value v : graph.nodes[n].in) {
-      if (graph[v].producer >= 0) add(graph[v].producer, static_cast<int>(n));
-    }
-    for (const ops::OpDef::Mutation& m : graph.nodes[n].op->mutates) {
-      for (const Use& use : uses.Of(graph.nodes[n].in[static_cast<std::size_t>(m.operand)])) {
-        if (use.node != static_cast<int>(n)) add(use.node, static_cast<int>(n));
-      }
-    }
-  }
-  return followers;
-}
-
-// The order nearest to that of `keys` in which everything is defined before it is used.
-Status Order(Graph& graph, const std::vector<double>& keys) {
-  std::vector<int> waits;
-  const std::vector<std::vector<int>> followers = Followers(graph, Uses(graph), waits);
-  const auto later = [&](int a, int b) {
-    return keys[static_cast<std::size_t>(a)] > keys[static_cast<std::size_t>(b)];
-  };
-  std::priority_queue<int, std::vector<int>, decltype(later)> ready(later);
-  for (std::size_t n = 0; n < waits.size(); ++n) {
-    if (waits[n] == 0) ready.push(static_cast<int>(n));
-  }
-  std::vector<int> order;
-  while (!ready.empty()) {
-    const int n = ready.top();
-    ready.pop();
-    order.push_back(n);
-    for (const int f : followers[static_cast<std::size_t>(n)]) {
-      if (--waits[static_cast<std::size_t>(f)] == 0) ready.push(f);
-    }
-  }
-  if (order.size() != graph.nodes.size())
-    return Status::Internal("a rewrite made nodes depend on themselves");
-  graph.Reorder(order);
-  return {};
 }
 
 }  // namespace
@@ -214,22 +166,26 @@ Status Replace(Graph& graph, const Pattern& pattern, const Binding& binding,
     graph.Erase(static_cast<int>(n));
     keys.erase(keys.begin() + static_cast<std::ptrdiff_t>(n));
   }
-  return Order(graph, keys);
+  return SortNodes(graph, keys);
 }
 
 int RemoveDead(Graph& graph) {
-  int removed = 0;
-  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
-    const Node& node = graph.nodes[n];
-    const bool used = std::any_of(node.out.begin(), node.out.end(), [&](Value v) {
-      return !graph.Users(v).empty() || std::any_of(graph.outputs.begin(), graph.outputs.end(),
-                                                    [&](const Output& o) { return o.value == v; });
-    });
-    if (used || !node.op->mutates.empty()) continue;
-    graph.Erase(static_cast<int>(n));
-    ++removed;
+  std::vector<int> reads(graph.values.size());
+  const auto of = [&](Value v) -> int& { return reads[static_cast<std::size_t>(v.id)]; };
+  for (const Output& o : graph.outputs) ++of(o.value);
+  for (const Node& node : graph.nodes) {
+    for (Value v : node.in) ++of(v);
   }
-  return removed;
+  const std::size_t before = graph.nodes.size();
+  for (std::size_t n = before; n-- > 0;) {
+    const Node& node = graph.nodes[n];
+    if (!node.op->mutates.empty() ||
+        std::any_of(node.out.begin(), node.out.end(), [&](Value v) { return of(v) > 0; }))
+      continue;
+    for (Value v : node.in) --of(v);
+    graph.Erase(static_cast<int>(n));
+  }
+  return static_cast<int>(before - graph.nodes.size());
 }
 
 }  // namespace birkhoff::graph
