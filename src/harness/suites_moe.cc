@@ -217,9 +217,10 @@ Problem<RouteArgs> MakeRoute(const RouteShape& s) {
   const std::int64_t slots = s.tokens * s.k;
   a.expert = static_cast<std::int32_t*>(buffers->Bytes(slots * 4));
   a.weight = static_cast<float*>(buffers->Bytes(slots * 4));
-  // k - 1 additions, that of 1e-20 and its own rounding, a division and a product.
-  const auto bound = [k = s.k](std::int64_t, double expected) {
-    return static_cast<double>(k + 4) * kF32Eps * std::abs(expected);
+  // k - 1 additions, that of 1e-20 and its own rounding, a division and a product; denormal, the
+  // quotient, what it becomes times the scale, and the definition are off by half the smallest.
+  const auto bound = [k = s.k, scale = a.scale](std::int64_t, double expected) {
+    return static_cast<double>(k + 4) * kF32Eps * std::abs(expected) + (scale + 2) * 0x1p-150;
   };
   Problem<RouteArgs> p{
       a,

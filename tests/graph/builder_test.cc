@@ -31,6 +31,7 @@ TEST(Builder, InfersTypesWithoutData) {
 
 TEST(Builder, RoutesAddsAndMultipliesAsOtherModelsDo) {
   Builder b;
+  const auto scope = b.Site(0, "mlp");
   const WeightMatrix wide = {.rows = 48, .cols = 64};
   const WeightMatrix narrow = {.rows = 16, .cols = 64};
   const Value x = b.Input("x", DType::kBF16, {kT, Const(64)});
@@ -43,7 +44,9 @@ TEST(Builder, RoutesAddsAndMultipliesAsOtherModelsDo) {
   const Value xs = b.Input("xs", DType::kF32, {kT, Const(1)});
   const Value y = b.LinearFp8(xq, xs, b.Matrix("down", &wide), DType::kF32, 64);
   ASSERT_TRUE(b.status().ok()) << b.status().message();
-  for (const Value v : {sum, routed.expert, routed.weight, y}) b.Output("", v);
+  b.Output("expert", routed.expert);
+  b.Output("weight", routed.weight);
+  b.Output("y", y);
   const Result<Graph> graph = std::move(b).Finish();
   ASSERT_TRUE(graph.ok()) << graph.status().message();
   EXPECT_EQ((*graph)[sum].type.ToString(), "BF16 [T, 64]");
