@@ -54,6 +54,35 @@ TEST(Builder, RoutesAddsAndMultipliesAsOtherModelsDo) {
   EXPECT_EQ((*graph)[y].type.ToString(), "F32 [T, 48]");
 }
 
+// Latent attention as one graph says it: queries go into the latent space of the keys and the
+// sums come out of it, head by head. Then attention with a key head for two heads.
+TEST(Builder, AttendsInLatentSpaceAndInGroups) {
+  Builder b;
+  const std::vector<WeightMatrix> up(4, {.rows = 8, .cols = 16});
+  const Value q = b.Input("q", DType::kBF16, {kT, Const(4), Const(12)});
+  const Value kv = b.Input("kv", DType::kBF16, {kT, Const(20)});
+  const Value w = b.Matrices("w", up);
+  const std::vector<Value> parts = b.Split(q, {8, 4});  // the rest would be rotated
+  const Value absorbed = b.HeadLinear(parts[0], w, /*transposed=*/true, DType::kBF16);
+  const Value wide = b.Concat(absorbed, parts[1]);
+  const Value latent = b.KvWrite(kv, b.State("latent", DType::kBF16, 100, 20));
+  const Value sums = b.LatentAttention(wide, latent, 16, 0.25, DType::kF32);
+  const Value out = b.HeadLinear(sums, w, /*transposed=*/false, DType::kBF16);
+  const Value keys = b.State("keys", DType::kBF16, 100, 24);
+  const Value values = b.State("values", DType::kBF16, 100, 10);
+  const Value y =
+      b.GqaAttention(q, keys, values, {.key_heads = 2, .value_dim = 5, .scale = 0.5}, DType::kF32);
+  ASSERT_TRUE(b.status().ok()) << b.status().message();
+  b.Output("out", out);
+  b.Output("y", y);
+  const Result<Graph> graph = std::move(b).Finish();
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  EXPECT_EQ((*graph)[wide].type.ToString(), "BF16 [T, 4, 20]");
+  EXPECT_EQ((*graph)[sums].type.ToString(), "F32 [T, 4, 16]");
+  EXPECT_EQ((*graph)[out].type.ToString(), "BF16 [T, 4, 8]");
+  EXPECT_EQ((*graph)[y].type.ToString(), "F32 [T, 4, 5]");
+}
+
 TEST(Builder, FirstMistakeNamesPlaceOpOperandAndValues) {
   Builder b;
   const auto scope = b.Site("head");
