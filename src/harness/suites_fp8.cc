@@ -56,7 +56,7 @@ constexpr RowsShape kShapes[] = {
     {1, 9001, kRow, kF32, kF32},
     {1, 7168, kWide, kBF16, kBF16, 0, true},
     {16, 4096, kRow, kBF16, kBF16, 0, true},
-    {16, 4096, kNarrow, kBF16, kBF16, 0, true},
+    {4, 4096, kNarrow, kBF16, kBF16, 0, true},
 };
 
 std::vector<RowsShape> BenchShapes() {

@@ -72,8 +72,9 @@ extern const OpDef kNormRope;
 // vectors [D], keys, values states [slots,capacity,Hk D] of v's type)
 // {number q_eps, k_eps; int out, pairing} -> ([T,H,D] out, keys', values'); q, k, v may be columns
 extern const OpDef kNormRopeWrite;
-// (x [T,K] f32|bf16, may be columns) {int group, columns of a scale, 0: the whole row; int scale, a Fp8Scale; number
-// floor} -> (q f8e4m3 [T,K], scale f32 or f8e8m0 [T, ceil(K / group)]): birkhoff/ops/fp8.h
+// (x [T,K] f32|bf16) {int group, columns of a scale, 0: the whole row; int scale, a Fp8Scale;
+// number floor} -> (q f8e4m3 [T,K], scale f32 or f8e8m0 [T, ceil(K / group)]) as in
+// birkhoff/ops/fp8.h; x may be columns
 extern const OpDef kQuantise;
 // (x) {ReshapeAttributes(shape)} -> the same elements under another shape
 extern const OpDef kReshape;
@@ -81,7 +82,8 @@ Attributes ReshapeAttributes(std::span<const Extent> shape);
 // (x [..., w], weight vector [w]) or (x [..., w]) {int out; number eps} -> [..., w] out; x may be
 // columns
 extern const OpDef kRmsNorm;
-// (x [T,K], may be columns, weight vector [K]) {those of rms_norm and quantise} -> ([T,K] out, q, scale of it)
+// (x [T,K], weight vector [K]) {those of rms_norm and quantise} -> ([T,K] out, q, scale of it); x
+// may be columns
 extern const OpDef kRmsNormQuantise;
 // (x [T,H,D] or [T,D], table f32 [T,P,2]) {int out, pairing; flag inverse} -> same shape, out;
 // x may be columns

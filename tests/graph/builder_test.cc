@@ -58,6 +58,7 @@ TEST(Builder, RoutesAddsAndMultipliesAsOtherModelsDo) {
 // sums come out of it, head by head. Then attention with a key head for two heads.
 TEST(Builder, AttendsInLatentSpaceAndInGroups) {
   Builder b;
+  const auto scope = b.Site("test");
   const std::vector<WeightMatrix> up(4, {.rows = 8, .cols = 16});
   const Value q = b.Input("q", DType::kBF16, {kT, Const(4), Const(12)});
   const Value kv = b.Input("kv", DType::kBF16, {kT, Const(20)});
@@ -81,6 +82,27 @@ TEST(Builder, AttendsInLatentSpaceAndInGroups) {
   EXPECT_EQ((*graph)[sums].type.ToString(), "F32 [T, 4, 16]");
   EXPECT_EQ((*graph)[out].type.ToString(), "BF16 [T, 4, 8]");
   EXPECT_EQ((*graph)[y].type.ToString(), "F32 [T, 4, 5]");
+}
+
+TEST(Builder, QuantisesAloneAndBehindWhatMakesRows) {
+  Builder b;
+  const auto scope = b.Site("test");
+  const Value x = b.Input("x", DType::kBF16, {kT, Const(512)});
+  const std::vector<Value> halves = b.Split(x, {256, 256});
+  ASSERT_EQ(halves.size(), 2U) << b.status().message();
+  const Quantised q = b.Quantise(halves[1], {.group = 0, .floor = kFp8RowFloor});
+  const NormQuantised n = b.RmsNormQuantise(halves[0], b.Vector("norm", nullptr, {256}), 1e-6,
+                                            DType::kF32, {.group = 32, .scale = Fp8Scale::kE8M0});
+  const Quantised s = b.SwigluQuantise(x, x, 7, {});
+  const std::vector<Value> all = {q.q, q.scale, n.out, n.fp8.q, n.fp8.scale, s.q, s.scale};
+  for (const Value v : all) b.Output(std::to_string(v.id), v);
+  const Result<Graph> graph = std::move(b).Finish();
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  std::vector<std::string> types;
+  for (const Value v : all) types.push_back((*graph)[v].type.ToString());
+  EXPECT_THAT(types,
+              ElementsAre("F8_E4M3 [T, 256]", "F32 [T, 1]", "F32 [T, 256]", "F8_E4M3 [T, 256]",
+                          "F8_E8M0 [T, 8]", "F8_E4M3 [T, 512]", "F32 [T, 4]"));
 }
 
 TEST(Builder, FirstMistakeNamesPlaceOpOperandAndValues) {

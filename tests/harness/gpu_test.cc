@@ -50,12 +50,13 @@ TEST(Gpu, PortableRowsTakeEveryCase) {
   });
 }
 
-// Every T up to 256, at each width, once: dense or not.
+// Every T up to 256, at each width, once: dense or not. FP8 has fewer, and a third extent.
 TEST(Gpu, DenseBenchmarksHaveNoGaps) {
   for (const auto& suite : AllSuites()) {
     if (suite->op() != "mhc_boundary") continue;
     std::map<std::int64_t, int> cases;
     for (int c = suite->cases(); c < suite->bench_cases(); ++c) {
+      if (suite->dims(c).size() > 2) continue;
       const std::int64_t tokens = suite->dims(c)[1].second;
       if (tokens <= 256) ++cases[tokens];
       EXPECT_TRUE(tokens <= 256 || !suite->is_dense(c)) << tokens;

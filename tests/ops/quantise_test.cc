@@ -119,7 +119,7 @@ TEST(Quantise, TakesItsEdges) {
                           2, std::nanf(""), -1, 0, inf, -inf, 3, -3};
   Fp8Memory got(5, 4, {4, Fp8Scale::kF32});
   const QuantiseArgs args = {
-      .x = x.data(), .fp8 = got.rows, .type = DType::kF32, .rows = 5, .width = 4, .x_row = 4};
+      .x = x.data(), .fp8 = got.rows, .type = DType::kF32, .rows = 5, .width = 4};
   RunEveryRow(QuantiseKernels(), args, [&] {
     EXPECT_THAT(got.q, ElementsAre(0, 0x80, 0, 0,           //
                                    0x7e, 0xfe, 0x38, 0x80,  //
@@ -143,7 +143,7 @@ TEST(Quantise, RoundsPowersOfTwoUp) {
   const std::int64_t rows = std::ssize(x);
   Fp8Memory got(rows, 1, {1, Fp8Scale::kE8M0});
   const QuantiseArgs args = {
-      .x = x.data(), .fp8 = got.rows, .type = DType::kF32, .rows = rows, .width = 1, .x_row = 1};
+      .x = x.data(), .fp8 = got.rows, .type = DType::kF32, .rows = rows, .width = 1};
   RunEveryRow(QuantiseKernels(), args, [&] {
     for (std::size_t i = 0; i < x.size(); ++i) EXPECT_EQ(got.scale[i], 107 + (i + 1) / 2) << x[i];
   });
@@ -179,8 +179,7 @@ TEST(RmsNormQuantise, HasTheBitsOfItsParts) {
                                             .out_type = out_type,
                                             .eps = 1e-6f,
                                             .rows = kRows,
-                                            .width = width,
-                                            .x_row = width};
+                                            .width = width};
           ThreadPool pool(2);
           ForEachRow(RmsNormQuantiseKernels(), args, [&](const Kernel<RmsNormQuantiseArgs>& row) {
             RmsNormArgs norm;

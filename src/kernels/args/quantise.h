@@ -20,17 +20,19 @@ namespace birkhoff {
 
 // fp8 = FP8 of x
 struct QuantiseArgs {
-  const void* x = nullptr;    // [rows, width] type, a row every x_row elements
+  const void* x = nullptr;    // [rows, width] type, rows x_row apart
   Fp8Rows fp8 = {};           // [rows, width]
   DType type = DType::kBF16;  // kBF16 or kF32
   std::int64_t rows = 0;
   std::int64_t width = 0;
-  std::int64_t x_row = 0;
+  std::int64_t x_row = 0;  // elements from one row of x to the next; 0: width
+
+  [[gnu::always_inline]] std::int64_t x_step() const { return x_row == 0 ? width : x_row; }
 };
 
 // out = rms_norm(x, weight), fp8 = FP8 of out: args/rms_norm.h
 struct RmsNormQuantiseArgs {
-  const void* x = nullptr;        // [rows, width] x_type, a row every x_row elements
+  const void* x = nullptr;        // [rows, width] x_type, rows x_row apart
   const float* weight = nullptr;  // [width]
   void* out = nullptr;            // [rows, width] out_type
   Fp8Rows fp8 = {};               // [rows, width]
@@ -39,7 +41,9 @@ struct RmsNormQuantiseArgs {
   float eps = 0;
   std::int64_t rows = 0;
   std::int64_t width = 0;
-  std::int64_t x_row = 0;
+  std::int64_t x_row = 0;  // elements from one row of x to the next; 0: width
+
+  [[gnu::always_inline]] std::int64_t x_step() const { return x_row == 0 ? width : x_row; }
 };
 
 // fp8 = FP8 of swiglu(gate, up): args/elementwise.h

@@ -26,7 +26,7 @@ void Quantise(const QuantiseArgs& a, const Exec& exec) {
   exec.pool->ParallelFor(a.rows, RowGrain(2 * a.width),
                          [&](std::int64_t begin, std::int64_t end, int) {
                            for (std::int64_t r = begin; r < end; ++r)
-                             Fp8Row(a.x, a.type, r * a.x_row, a.width, fp8, r);
+                             Fp8Row(a.x, a.type, r * a.x_step(), a.width, fp8, r);
                          });
 }
 
@@ -37,7 +37,7 @@ void RmsNormQuantise(const RmsNormQuantiseArgs& a, const Exec& exec) {
                            for (std::int64_t r = begin; r < end; ++r) {
                              void* out = At(a.out, a.out_type, r * a.width);
                              RmsNormArgs norm;
-                             norm.x = At(a.x, a.x_type, r * a.x_row);
+                             norm.x = At(a.x, a.x_type, r * a.x_step());
                              norm.weight = a.weight;
                              norm.out = out;
                              norm.x_type = a.x_type;

@@ -333,13 +333,7 @@ void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& shifted, const Exec& exec)
   if (a.norm_weight != nullptr)
     NormInPlace(h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
   if (a.fp8.format.group == 0) return;
-  Quantise({.x = h,
-            .fp8 = a.fp8,
-            .type = a.type,
-            .rows = a.tokens,
-            .width = a.hidden,
-            .x_row = a.hidden},
-           exec);
+  Quantise({.x = h, .fp8 = a.fp8, .type = a.type, .rows = a.tokens, .width = a.hidden}, exec);
 }
 
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {

@@ -368,8 +368,8 @@ void Quantise(const QuantiseArgs& a, const Exec& exec) {
     using T = decltype(zero);
     Target to = TargetOf(a.fp8, a.rows, a.width);
     const auto* x = static_cast<const T*>(a.x);
-    to.wide = to.wide && IsAligned(x, a.x_row);
-    Put<T>(Plain<T>{x, a.x_row, to.wide}, to, exec);
+    to.wide = to.wide && IsAligned(x, a.x_step());
+    Put<T>(Plain<T>{x, a.x_step(), to.wide}, to, exec);
   });
 }
 
@@ -391,10 +391,10 @@ void RmsNormQuantise(const RmsNormQuantiseArgs& a, const Exec& exec) {
     WithType(a.out_type, [&](auto of_out) {
       using X = decltype(of_x);
       using T = decltype(of_out);
-      const Norm<X, T> norm = {static_cast<const X*>(a.x), a.x_row, a.weight,
+      const Norm<X, T> norm = {static_cast<const X*>(a.x), a.x_step(), a.weight,
                                static_cast<T*>(a.out), a.eps};
       Target to = TargetOf(a.fp8, a.rows, a.width);
-      to.wide = to.wide && IsAligned(norm.x, a.x_row) && IsAligned(norm.out, a.width) &&
+      to.wide = to.wide && IsAligned(norm.x, norm.step) && IsAligned(norm.out, a.width) &&
                 IsAligned(norm.weight, 0);
       const dim3 blocks = Blocks(a.rows * kThreads);
       if (AreOfLanes(a.fp8.format.group)) {

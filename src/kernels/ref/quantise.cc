@@ -19,14 +19,14 @@ void* At(void* p, DType type, std::int64_t i) {
 }  // namespace
 
 void Quantise(const QuantiseArgs& a, const Exec&) {
-  for (std::int64_t r = 0; r < a.rows; ++r) PutFp8(a.x, a.type, r * a.x_row, a.fp8, r, a.width);
+  for (std::int64_t r = 0; r < a.rows; ++r) PutFp8(a.x, a.type, r * a.x_step(), a.fp8, r, a.width);
 }
 
 // The unfused definitions, row by row.
 
 void RmsNormQuantise(const RmsNormQuantiseArgs& a, const Exec& exec) {
   for (std::int64_t r = 0; r < a.rows; ++r) {
-    RmsNorm({.x = At(a.x, a.x_type, r * a.x_row),
+    RmsNorm({.x = At(a.x, a.x_type, r * a.x_step()),
              .weight = a.weight,
              .out = At(a.out, a.out_type, r * a.width),
              .x_type = a.x_type,
