@@ -48,8 +48,8 @@ enum class Kind : std::uint8_t {
   kState,       // rows kept per sequence: [slots, capacity, width]
 };
 
-// How the elements of an activation lie. Only views make others than packed ones, and an op is given
-// one only where it says that it takes it.
+// How the elements of an activation lie. Only views make others than packed ones, and an op is
+// given one only where it says that it takes it.
 enum class Layout : std::uint8_t {
   kPacked,   // one after another
   kColumns,  // columns of wider rows: rows of the last dimension are equally far apart

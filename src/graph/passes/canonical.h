@@ -7,8 +7,8 @@
 
 namespace birkhoff::graph {
 
-// The graph verifies, before and after. How many nodes it lost: fewer than none where rows are taken
-// of several operands. Outputs and their names stay.
+// The graph verifies, before and after. How many nodes it lost: fewer than none where rows are
+// taken of several operands. Outputs and their names stay.
 int Canonicalise(Graph& graph);
 
 }  // namespace birkhoff::graph

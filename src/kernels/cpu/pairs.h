@@ -1,6 +1,6 @@
 // Moves between the two members of adjacent lanes (2i, 2i + 1), and pairs over two registers:
-// SplitPairs takes the first and the second members of the sixteen pairs in low and high; FirstPairs
-// gives a0 b0 a1 b1 ... a7 b7, LastPairs the other half.
+// SplitPairs takes the first and the second members of the sixteen pairs in low and high;
+// FirstPairs gives a0 b0 a1 b1 ... a7 b7, LastPairs the other half.
 #pragma once
 
 #include "kernels/cpu/simd.h"

@@ -1,12 +1,12 @@
 // A boundary whose h is quantised for FP8 layers.
 //
-//   mhc_boundary --> ..., h --> quantise --> q, scale     =>     mhc_boundary --> ..., h, q, scale
+//   mhc_boundary --> ..., h --> quantise --> q, scale  =>  mhc_boundary --> ..., h, q, scale
 //
 // h stays a result: others may read it.
 //
 // Numerics  the same bits: what is quantised is the rounded h.
-// Pays      everywhere: h is not read again. (docs/notes/mhc.md: not on an H200 for groups of 128 at
-//           H = 5120 and 7168 from 128 tokens on.)
+// Pays      everywhere: h is not read again. But on an H200 not for groups of 128 at H = 5120 and
+//           7168 from 128 tokens on (docs/notes/mhc.md).
 #include "birkhoff/ops/fp8.h"
 #include "graph/passes/recipes/fold_quant.h"
 #include "graph/passes/recipes/mhc_sites.h"
