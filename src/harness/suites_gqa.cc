@@ -40,11 +40,11 @@ StateRows MakeRows(Buffers& buffers, const Shape& s, const SequenceBatch& batch,
   return state;
 }
 
-// With A >= scale |q| |key| (Cauchy-Schwarz), n keys and b blocks: a score is off by at most
-// (D/16 + 6) u A, its distance to the maximum by a rounding of 2 A more, its exponential by 2 u. So
-// are the factors of later blocks, whose arguments add up to 2 A at most and which are multiplied with a
-// rounding each. P is off by twice the sum of these and the n + 1 additions of the denominator. The
-// weighted sum adds n roundings, its normalisation three.
+// With A >= scale |q| |key| (Cauchy-Schwarz), n keys and b blocks: a score is off by at most (D/16
+// + 6) u A, its distance to the maximum by a rounding of 2 A more, its exponential by 2 u. So are
+// the factors of later blocks, whose arguments add up to 2 A at most and which are multiplied with
+// a rounding each. P is off by twice the sum of these and the n + 1 additions of the denominator.
+// The weighted sum adds n roundings, its normalisation three.
 Problem<GqaAttentionArgs> MakeProblem(const Shape& s) {
   Problem<GqaAttentionArgs> p;
   p.buffers = std::make_shared<Buffers>(static_cast<std::uint64_t>(s.heads * 8191 + s.dim));
