@@ -99,11 +99,9 @@ void AddModelFlags(Flags& flags, ModelFlags& m) {
   flags.Optional("--fusion.disable", m.fusion_disable, "NAMES", "fusions to leave out");
   flags.Optional("--fusion.only", m.fusion_only, "NAMES", "fusions to use, and no others");
   flags
-      .Value("--fusion.strict", m.fusion_strict, "MODE",
-             "what a fusion that finds less than the model has is: off, warn, or error (alone: "
-             "error)")
-      ->expected(0, 1)
-      ->check(CLI::IsMember({"", "true", "off", "warn", "error"}));
+      .Mode("--fusion.strict{error}", m.fusion_strict,
+            "what a fusion that finds less than the model has is: =off, =warn (default) or =error")
+      ->check(CLI::IsMember({"off", "warn", "error"}));
 }
 
 namespace {

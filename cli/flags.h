@@ -46,6 +46,11 @@ class Flags {
     return Twin(app_->add_flag(names, value, text));
   }
 
+  // A setting that may stand alone, for the value in braces: "--strict{error}".
+  CLI::Option* Mode(const std::string& names, std::string& value, const std::string& text) {
+    return Twin(app_->add_flag(names, value, text));
+  }
+
   CLI::Option* SubjectSwitch(const std::string& names, bool& value, const std::string& text) {
     return app_->add_flag(names, value, text);
   }
