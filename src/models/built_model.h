@@ -8,8 +8,14 @@
 
 #include "graph/graph.h"
 #include "graph/passes/recipe.h"
+#include "models/model_size.h"
 
 namespace birkhoff::models {
+
+// Latent attention of DeepSeek-V3: heads read the cached latent itself, with the up-projections
+// moved to query and output; or keys and values of every head are made and cached. Equal but for
+// rounding; absorbed, a token takes kv_lora + rope channels of cache instead of H (qk + v).
+enum class MlaForm : std::uint8_t { kAbsorbed, kExpanded };
 
 struct BuildOptions {
   DType activation = DType::kBF16;  // kF32: verification mode
@@ -22,11 +28,13 @@ struct BuildOptions {
   // them and no logits. It may be empty.
   std::int64_t first_layer = 0;
   std::int64_t end_layer = -1;
+  MlaForm mla = MlaForm::kAbsorbed;
 };
 
 // Step inputs  ids i32 [T], positions i32 [T], rows i32 [R] (tokens whose logits are wanted).
 // Outputs      "logits" f32 [R, V]; with a draft graph "streams" [T, hc, H] after the last layer;
-//              with taps "streams.<layer>" [T, hc, H] after each.
+//              with taps "streams.<layer>" after each. Without hyper-connections streams are
+//              [T, H].
 //
 // The draft graph has the same inputs, with ids one token ahead, and "streams" as a fourth.
 struct BuiltModel {
@@ -37,10 +45,7 @@ struct BuiltModel {
   std::int64_t vocab = 0;
   std::int64_t layers = 0;
   std::int64_t draft_window = 0;  // tokens that a draft depends on, back from its own position
-  std::int64_t parameters = 0;    // of the trunk
-  // Of the trunk: matrices as the checkpoint stores them, vectors in f32.
-  std::int64_t weight_bytes = 0;
-  std::int64_t bytes_per_decoded_token = 0;    // of those, what the trunk reads for one token
+  ModelSize size = {};            // of the trunk
   std::shared_ptr<const void> constants = {};  // owns what the graphs point to besides the weights
 };
 

@@ -79,9 +79,9 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
   info.hidden = config.hidden;
   info.layers = config.layers;
   info.context = context;
-  info.parameters = model.built.parameters;
-  info.weight_bytes = model.built.weight_bytes;
-  info.bytes_per_decoded_token = model.built.bytes_per_decoded_token;
+  info.parameters = model.built.size.parameters;
+  info.weight_bytes = model.built.size.bytes;
+  info.bytes_per_decoded_token = model.built.size.bytes_per_token;
   info.has_draft = model.built.draft.has_value();
   if (config.bos) info.bos = static_cast<std::int32_t>(*config.bos);
   for (const std::int64_t id : config.eos) info.eos.push_back(static_cast<std::int32_t>(id));

@@ -73,10 +73,10 @@ TEST(LoadWeights, LoadsTheModelInTheTree) {
   EXPECT_EQ(layer.attn.wq_b.m.block_rows, 128);
   EXPECT_EQ(layer.attn.wo_a.m.rows, 256);
   EXPECT_EQ(layer.attn.wo_a.m.cols, 512);
-  EXPECT_EQ(layer.ffn.w1.size(), 16u);
-  EXPECT_EQ(layer.ffn.w1[15].format, WeightFormat::kMxfp4);
-  EXPECT_EQ(layer.ffn.w1[15].cols, 256);
-  EXPECT_EQ(layer.ffn.w2[0].rows, 256);
+  EXPECT_EQ(layer.ffn.experts.w1.size(), 16u);
+  EXPECT_EQ(layer.ffn.experts.w1[15].format, WeightFormat::kMxfp4);
+  EXPECT_EQ(layer.ffn.experts.w1[15].cols, 256);
+  EXPECT_EQ(layer.ffn.experts.w2[0].rows, 256);
   EXPECT_EQ(layer.hc_attn.fn.shape, (Shape{24, 1024}));
   EXPECT_EQ(w->hc_head.base.shape, Shape{4});
 }
@@ -163,7 +163,7 @@ TEST(LoadWeights, TakesScalesAsTheyComeAndBlocksAsTheirShapeSays) {
   const auto w = LoadWeights(SmallModel(), source);
   ASSERT_TRUE(w.ok()) << w.status().ToString();
   EXPECT_EQ(w->layers[0].attn.wq_a.m.scale_type, DType::kF8E8M0);
-  EXPECT_EQ(w->layers[0].ffn.w1[0].format, WeightFormat::kMxfp4);
+  EXPECT_EQ(w->layers[0].ffn.experts.w1[0].format, WeightFormat::kMxfp4);
   EXPECT_EQ(w->layers[1].attn.wq_a.m.block_rows, 32);
   EXPECT_EQ(w->layers[1].attn.wq_a.m.block_cols, 32);
   EXPECT_EQ(w->layers[1].attn.wq_a.m.scale_type, DType::kF32);
