@@ -46,6 +46,9 @@ struct BuiltModel {
   std::int64_t layers = 0;
   std::int64_t draft_window = 0;  // tokens that a draft depends on, back from its own position
   ModelSize size = {};            // of the trunk
+  // The checkpoint asks for inputs of linear layers in FP8 with a scale per token, which the graph
+  // leaves as they are.
+  bool fp8_activations = false;
   std::shared_ptr<const void> constants = {};  // owns what the graphs point to besides the weights
 };
 

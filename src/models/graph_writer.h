@@ -1,8 +1,10 @@
 // What the graphs of all models have in common: inputs, parameters, gated units and the head.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <cstdint>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "graph/builder.h"
@@ -23,6 +25,21 @@ class GraphWriter {
     ids_ = b_.Input("ids", DType::kI32, {kTokens});
     positions_ = b_.Input("positions", DType::kI32, {kTokens});
     rows_ = b_.Input("rows", DType::kI32, {kRows});
+  }
+
+  // The layers of the stage, between the embedding and the head or other stages. Streams are [T,
+  // ...] of this shape.
+  template <class First, class Layer, class Last>
+  Result<graph::Graph> Stage(std::int64_t layers, const std::vector<ops::Extent>& streams,
+                             First first, Layer layer, Last last) {
+    Value x = o_.first_layer == 0 ? first() : b_.Input("streams", act_, streams);
+    for (std::int64_t l = o_.first_layer; l < o_.end_layer; ++l) {
+      x = layer(x, l);
+      if (o_.taps) b_.Output(fmt::format("streams.{}", l), x);
+    }
+    if (o_.draft || o_.end_layer < layers) b_.Output("streams", Handed(x, streams));
+    if (o_.end_layer == layers) last(x);
+    return std::move(b_).Finish();
   }
 
   Value V(const VectorParam& p) { return b_.Vector(p.name, p.data, p.shape); }
@@ -51,6 +68,13 @@ class GraphWriter {
 
   void Logits(Value h, const VectorParam& norm, const MatrixParam& head, double eps) {
     b_.Output("logits", b_.Linear(b_.RmsNorm(h, V(norm), eps, act_), M(head), DType::kF32));
+  }
+
+  // x, made by a node even where a stage has none: an output is never an input.
+  Value Handed(Value x, const std::vector<ops::Extent>& streams) {
+    if (o_.first_layer == 0 || o_.first_layer < o_.end_layer) return x;
+    const auto scope = b_.Site("streams");
+    return b_.Reshape(x, streams);
   }
 
   const BuildOptions& o_;

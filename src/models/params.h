@@ -1,5 +1,5 @@
-// Parameters as the graph of a model takes them: matrices where the checkpoint maps them, vectors in
-// f32.
+// Parameters as the graph of a model takes them: matrices where the checkpoint maps them, vectors
+// in f32.
 #pragma once
 
 #include <cstddef>

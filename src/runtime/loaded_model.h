@@ -35,12 +35,13 @@ struct GraphOptions {
   bool draft = true;
   bool taps = false;
   FusionSettings fusion = {};
+  models::MlaForm mla = models::MlaForm::kAbsorbed;
 };
 
 // Reads config.json and the safetensors of a folder.
 //
 // Errors   those of the files, each naming file, tensor, expected and found
-//          kUnsupported  another model_type
+//          kUnsupported  another model_type; the message lists those that there are
 //          kIoError      a file changed its size meanwhile, whatever else went wrong
 Result<LoadedModel> LoadModel(const std::string& folder, const GraphOptions& options,
                               const Progress& progress);

@@ -212,7 +212,7 @@ TEST(LoadWeights, RefusesAWrongShapeOrType) {
        {3, 3},
        "shape [3, 3], expected [1, 1] for 128 x 128 blocks, [2, 2] for 32 x 32 blocks or [48, 1] "
        "for the rows of a [48, 64] weight"},
-      {"layers.0.attn.wq_a.scale", DType::kBF16, {1, 1}, "dtype BF16, expected F8_E8M0, U8 or F32"},
+      {"layers.0.attn.wq_a.scale", DType::kI32, {1, 1}, "dtype I32, expected F8_E8M0, U8 or F32"},
       {"layers.0.ffn.experts.2.w1.weight",
        DType::kI8,
        {160, 64},

@@ -8,10 +8,12 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "models/graph_writer.h"
 #include "models/model_size.h"
 #include "models/rope_frequencies.h"
+#include "models/stage.h"
 
 namespace birkhoff::models::deepseek_v4 {
 namespace {
@@ -20,6 +22,8 @@ using graph::Value;
 using ops::Const;
 using ops::Extent;
 using ops::Symbol;
+
+constexpr std::string_view kModel = "deepseek_v4";
 
 struct Frequencies {
   std::vector<double> plain = {};       // layers without compression
@@ -47,14 +51,12 @@ class Writer : GraphWriter {
   }
 
   Result<graph::Graph> Trunk(const Weights& w) {
-    Value X = o_.first_layer == 0 ? Streams(w.embed) : StreamsInput();
-    for (std::int64_t l = o_.first_layer; l < o_.end_layer; ++l) {
-      X = Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
-      if (o_.taps) b_.Output(fmt::format("streams.{}", l), X);
-    }
-    if (o_.draft || o_.end_layer < c_.layers) b_.Output("streams", Handed(X));
-    if (o_.end_layer == c_.layers) Head(X, w.hc_head, w.norm, w.head);
-    return std::move(b_).Finish();
+    return Stage(
+        c_.layers, StreamsShape(), [&] { return Streams(w.embed); },
+        [&](Value X, std::int64_t l) {
+          return Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
+        },
+        [&](Value X) { Head(X, w.hc_head, w.norm, w.head); });
   }
 
   // Row t is given the streams of token t and the id of token t + 1, and predicts token t + 2.
@@ -67,15 +69,8 @@ class Writer : GraphWriter {
  private:
   graph::MhcParameters Hc(const HcParams& p) { return {V(p.fn), V(p.base), V(p.scale)}; }
 
-  Value StreamsInput() {
-    return b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
-  }
-
-  // X, made by a node even where a stage has none: an output is never an input.
-  Value Handed(Value X) {
-    if (o_.first_layer == 0 || o_.first_layer < o_.end_layer) return X;
-    const auto scope = b_.Site("streams");
-    return b_.Reshape(X, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+  std::vector<Extent> StreamsShape() const {
+    return {kTokens, Const(c_.hc_mult), Const(c_.hidden)};
   }
 
   Value Streams(const MatrixParam& embed) {
@@ -86,12 +81,12 @@ class Writer : GraphWriter {
   // Y_j = e_proj rms(embed(id); enorm) + h_proj rms(X_j; hnorm)
   Value DraftStreams(const MtpParams& p, const MatrixParam& embed) {
     const auto scope = b_.Site("mtp");
-    const Value X = StreamsInput();
+    const Value X = b_.Input("streams", act_, StreamsShape());
     const Value e = b_.RmsNorm(b_.Embedding(ids_, M(embed), act_), V(p.enorm), c_.rms_eps, act_);
     const Value h = b_.RmsNorm(X, V(p.hnorm), c_.rms_eps, act_);
     const Value each = b_.Reshape(h, {Extent{c_.hc_mult, Symbol::kTokens}, Const(c_.hidden)});
-    const Value from_streams = b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32),
-                                          {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value from_streams =
+        b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32), StreamsShape());
     return b_.Add(b_.Linear(e, M(p.e_proj), DType::kF32), from_streams, act_);
   }
 
@@ -215,30 +210,6 @@ class Writer : GraphWriter {
   Value compressed_frequency_ = {};
 };
 
-// What fusions may expect of layers [first, end), and of what is around them.
-std::vector<graph::LayerInfo> Layers(const Config& c, std::int64_t first, std::int64_t end,
-                                     graph::LayerInfo around) {
-  around.model = "deepseek_v4";
-  around.kind = "around the layers";
-  around.layer = -1;
-  std::vector<graph::LayerInfo> layers = {around};
-  for (std::int64_t l = first; l < end; ++l) {
-    graph::LayerInfo layer = around;
-    layer.kind = fmt::format("ratio {}{}", c.Ratio(l), c.IsHashRouted(l) ? ", hash" : "");
-    layer.layer = static_cast<int>(l);
-    layer.first = l == first;
-    layer.last = l + 1 == end;
-    layers.push_back(std::move(layer));
-  }
-  return layers;
-}
-
-Status CheckStage(const Config& c, const BuildOptions& o) {
-  if (0 <= o.first_layer && o.first_layer <= o.end_layer && o.end_layer <= c.layers) return {};
-  return Status::OutOfRange(fmt::format("stage: expected layers within [0, {}), got [{}, {})",
-                                        c.layers, o.first_layer, o.end_layer));
-}
-
 struct Size : ModelSize {
   using ModelSize::Add;
 
@@ -290,23 +261,21 @@ Size Measure(const Config& c, const Weights& w) {
 
 Result<BuiltModel> Build(const Config& config, const Weights& weights,
                          const BuildOptions& options) {
-  BuildOptions o = options;
-  if (o.end_layer < 0) o.end_layer = config.layers;
-  BK_RETURN_IF_ERROR(CheckStage(config, o));
+  BK_ASSIGN_OR_RETURN(BuildOptions o, ResolveStage(options, config.layers));
   // Drafts follow the last layer.
   o.draft = options.draft && weights.mtp.has_value() && o.end_layer == config.layers;
   const auto frequencies = std::make_shared<const Frequencies>(MakeFrequencies(config));
+  const auto kind = [&](std::int64_t l) {
+    return fmt::format("ratio {}{}", config.Ratio(l), config.IsHashRouted(l) ? ", hash" : "");
+  };
   BuiltModel model;
   BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *frequencies).Trunk(weights));
   if (o.draft) {
     BK_ASSIGN_OR_RETURN(model.draft, Writer(config, o, *frequencies).Draft(*weights.mtp, weights));
-    model.draft_layers = Layers(config, config.layers, config.layers + 1, {.has_head = true});
+    model.draft_layers =
+        DescribeLayers(kModel, config.layers, config.layers + 1, kind, {.has_head = true});
   }
-  const bool has_head = o.end_layer == config.layers;
-  model.trunk_layers = Layers(config, o.first_layer, o.end_layer,
-                              {.has_embedding = o.first_layer == 0,
-                               .has_head = has_head,
-                               .gives_streams = o.draft || o.taps || !has_head});
+  model.trunk_layers = DescribeTrunk(kModel, o, config.layers, kind);
   model.vocab = config.vocab;
   model.layers = config.layers;
   model.draft_window = config.window;

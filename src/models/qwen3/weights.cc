@@ -48,11 +48,6 @@ Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
   }));
   BK_RETURN_IF_ERROR(ReadAll(config, loader, weights));
   loader.ReportUnused();
-  if (config.quantisation.token_activations) {
-    weights.notes.emplace_back(
-        "activations are not quantised: the checkpoint asks for FP8 inputs of its linear layers, "
-        "with a scale per token");
-  }
   return weights;
 }
 
