@@ -101,6 +101,8 @@ Result<LoadedModel> Make(const Ingredients& in) {
               .max_rewind = kMaxRewind,
               .draft = o.draft,
               .taps = o.taps,
+              .first_layer = o.first_layer,
+              .end_layer = o.end_layer,
               .mla = o.mla}));
   model.info = Describe(config, model.built, owned->weights, context);
   model.weights = std::move(owned);

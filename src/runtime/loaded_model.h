@@ -34,6 +34,8 @@ struct GraphOptions {
   int threads = 0;           // that check the weights; 0: every CPU this process may use
   bool draft = true;
   bool taps = false;
+  std::int64_t first_layer = 0;  // of a stage: models::BuildOptions
+  std::int64_t end_layer = -1;
   FusionSettings fusion = {};
   models::MlaForm mla = models::MlaForm::kAbsorbed;
 };

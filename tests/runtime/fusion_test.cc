@@ -23,7 +23,30 @@ using graph::RecipeReport;
 using graph::Value;
 using testing::HasSubstr;
 
+const std::string kTinyV3 = BIRKHOFF_SOURCE_DIR "/tests/data/tiny-v3";
+const std::string kTinyQwen3 = BIRKHOFF_SOURCE_DIR "/tests/data/tiny-qwen3-fp8";
+
 class Levels : public testing::TestWithParam<Precision> {};
+
+// The other families, which have no drafts.
+TEST_P(Levels, GiveTheSameBitsInOtherFamilies) {
+  for (const std::string& folder : {kTinyV3, kTinyQwen3}) {
+    const std::vector<std::int32_t> ids = GoldenFile(folder).Ids(5);
+    std::vector<float> first;
+    for (const FusionLevel level : {FusionLevel::kO0, FusionLevel::kO1, FusionLevel::kO2}) {
+      auto engine = Engine::Load({.model = folder,
+                                  .precision = GetParam(),
+                                  .context = 1024,
+                                  .max_step_tokens = 64,
+                                  .fusion = {.level = level, .strict = FusionStrict::kError}});
+      ASSERT_TRUE(engine.ok()) << engine.status().ToString();
+      auto score = (*engine)->Score(ids, {.logits_last = true});
+      ASSERT_TRUE(score.ok()) << score.status().ToString();
+      if (first.empty()) first = score->logits_last;
+      EXPECT_EQ(score->logits_last, first);
+    }
+  }
+}
 
 TEST_P(Levels, GiveTheSameBits) {
   const std::vector<std::int32_t> ids = Golden().Ids(9);
@@ -93,6 +116,18 @@ TEST(Fusion, FindsWhatTinyV4Has) {
   EXPECT_EQ(Of(*model.fusion.draft, "mla_dual_rms").matched, 1);
   const auto alone = Load(kTinyV4, {.draft = false, .fusion = {.strict = FusionStrict::kError}});
   EXPECT_EQ(Of(alone.fusion.trunk, "mhc_tail").matched, 1);
+}
+
+TEST(Fusion, FindsWhatTheOthersHave) {
+  const auto v3 = Load(kTinyV3, {.fusion = {.strict = FusionStrict::kError}});
+  EXPECT_EQ(Of(v3.fusion.trunk, "mla_dual_rms").matched, 4);
+  EXPECT_EQ(Of(v3.fusion.trunk, "rope_write").matched, 4);
+  const auto expanded = Load(
+      kTinyV3, {.fusion = {.strict = FusionStrict::kError}, .mla = models::MlaForm::kExpanded});
+  EXPECT_EQ(Of(expanded.fusion.trunk, "mla_dual_rms").matched, 4);
+  const auto qwen3 = Load(kTinyQwen3, {.fusion = {.strict = FusionStrict::kError}});
+  EXPECT_EQ(Of(qwen3.fusion.trunk, "norm_rope_write").matched, 4);
+  EXPECT_EQ(Of(qwen3.fusion.trunk, "mla_dual_rms").matched, 0);
 }
 
 TEST(Fusion, SavesWhatTheFormulasSay) {
@@ -187,6 +222,50 @@ TEST_F(Spoilt, ByASideThatIsRewritten) {
   EXPECT_THAT(why, HasSubstr("mla_dual_rms matched 5 of 6, in layer 1 0 of 1; deepest miss: step 3 "
                              "of 4, wanted rms_norm reading %"));
   EXPECT_THAT(why, HasSubstr(", saw rms_norm_quantise"));
+}
+
+// v made of q as attention gets it: what norm_rope_write would make depends on itself.
+TEST(Fusion, LeavesWhatDependsOnItself) {
+  auto model = Load(kTinyQwen3, {.fusion = {.level = FusionLevel::kO0}});
+  Graph& g = model.built.trunk;
+  const auto find = [&](const ops::OpDef& op, int n) {
+    for (std::size_t i = 0; i < g.nodes.size(); ++i) {
+      if (g.nodes[i].op == &op && g.nodes[i].labels.layer == 2 && n-- == 0) return i;
+    }
+    ADD_FAILURE() << "no " << op.name;
+    return std::size_t{0};
+  };
+  const Node attention = g.nodes[find(ops::kGqaAttention, 0)];
+  const Value q = attention.in[0];
+  const std::size_t write = find(ops::kKvWrite, 1);
+  const std::int64_t width = g[g.nodes[write].in[0]].type.shape[1].times;
+  // The first heads of q, as wide as v.
+  const auto insert = [&](const ops::OpDef& op, Value x, ops::Attributes attributes) {
+    auto types = ops::Infer(op, attributes, std::vector{g[x].type});
+    EXPECT_TRUE(types.ok()) << types.status().message();
+    Node node = {.op = &op, .in = {x}, .attributes = std::move(attributes)};
+    node.labels = attention.labels;
+    return g.Insert(static_cast<int>(g.nodes.size()), std::move(node), *std::move(types))[0];
+  };
+  const ops::Extent all[] = {g[q].type.shape[0],
+                             ops::Const(g[q].type.shape[1].times * g[q].type.shape[2].times)};
+  const Value flat = insert(ops::kReshape, q, ops::ReshapeAttributes(all));
+  const Value some = insert(ops::kSlice, flat, {{"begin", std::int64_t{0}}, {"width", width}});
+  const Value v = insert(ops::kRmsNorm, some,
+                         {{"eps", 1e-6}, {"out", static_cast<std::int64_t>(g[q].type.dtype)}});
+  g.nodes[find(ops::kKvWrite, 1)].in[0] = v;
+  std::vector<double> keys(g.nodes.size());
+  for (std::size_t n = 0; n < keys.size(); ++n) keys[n] = static_cast<double>(n);
+  ASSERT_TRUE(graph::SortNodes(g, keys).ok());
+  ASSERT_TRUE(graph::Verify(g).ok()) << graph::Verify(g).message();
+  const std::string why = graph::Fuse(g, graph::AllRecipes(), {.strict = FusionStrict::kError},
+                                      {.layers = model.built.trunk_layers})
+                              .status()
+                              .message();
+  EXPECT_THAT(why,
+              HasSubstr("norm_rope_write matched 3 of 4, in layer 2 0 of 1; deepest miss: step "
+                        "9 of 9, not convex: %"));
+  EXPECT_THAT(why, HasSubstr("depends on what the match makes"));
 }
 
 // Recipes with what they found, and the ops that are left.

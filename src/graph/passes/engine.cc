@@ -12,7 +12,8 @@
 namespace birkhoff::graph {
 namespace {
 
-bool Has(const std::vector<std::string>& names, std::string_view name) {
+template <class Names>
+bool Has(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -24,7 +25,7 @@ Status CheckNames(std::span<const Recipe* const> recipes, const FusionSettings& 
   for (const Recipe* r : recipes) known.push_back(r->name);
   for (const auto* names : {&settings.enable, &settings.disable, &settings.only}) {
     for (const std::string& name : *names) {
-      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      if (Has(known, name)) continue;
       return Status::InvalidArgument(
           fmt::format("fusion: no recipe \"{}\"; there are {}", name, fmt::join(known, ", ")));
     }
@@ -45,10 +46,7 @@ Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipe
   const auto waits = [&](const Recipe* r) {
     return std::any_of(left.begin(), left.end(), [&](const Recipe* other) {
       if (other == r || other->phase != r->phase) return other->phase < r->phase;
-      const auto says = [](const std::vector<std::string_view>& names, std::string_view name) {
-        return std::find(names.begin(), names.end(), name) != names.end();
-      };
-      return says(r->after, other->name) || says(other->before, r->name);
+      return Has(r->after, other->name) || Has(other->before, r->name);
     });
   };
   std::vector<const Recipe*> order;
@@ -182,6 +180,12 @@ void Compare(const Sweep& sweep, const Recipe& recipe, const std::vector<LayerIn
     r.layers.push_back({layer.layer, sweep.matched(layer.layer), recipe.expected(layer)});
     *r.expected += r.layers.back().expected;
   }
+  // Where all was found, other nodes of the root's op are no misses.
+  std::erase_if(r.misses, [&](const FusionMiss& miss) {
+    return std::any_of(r.layers.begin(), r.layers.end(), [&](const LayerMatches& l) {
+      return l.layer == miss.layer && l.matched >= l.expected;
+    });
+  });
 }
 
 }  // namespace
