@@ -21,6 +21,7 @@ std::vector<graph::LayerInfo> DescribeLayers(std::string_view model, std::int64_
   around.model = model;
   around.kind = "around the layers";
   around.layer = -1;
+  around.layers = static_cast<int>(end - first);
   std::vector<graph::LayerInfo> layers = {around};
   for (std::int64_t l = first; l < end; ++l) {
     graph::LayerInfo layer = around;

@@ -73,14 +73,18 @@ TEST(Explain, ShowsGraphs) {
 // tests/data/explain/<model>.json is `birkhoff explain --model ... --json`, the "fusion" of every
 // graph.
 TEST(Explain, SaysWhatWasFused) {
-  const json j = Birkhoff("explain --json --fusion.strict").json();
-  std::ifstream file(BIRKHOFF_SOURCE_DIR "/tests/data/explain/tiny-v4.json");
-  const json golden = json::parse(file);
-  ASSERT_EQ(j.size(), golden.size());
-  for (std::size_t g = 0; g < golden.size(); ++g) {
-    EXPECT_EQ(j[g]["graph"], golden[g]["graph"]);
-    EXPECT_EQ(j[g]["fusion"], golden[g]["fusion"])
-        << json::diff(j[g]["fusion"], golden[g]["fusion"]);
+  for (const std::string model :
+       {"models/tiny-v4", "tests/data/tiny-v3", "tests/data/tiny-qwen3-fp8"}) {
+    const std::string root = BIRKHOFF_SOURCE_DIR "/";
+    const json j = Birkhoff("explain --json --fusion.strict --model " + root + model).json();
+    std::ifstream file(root + "tests/data/explain" + model.substr(model.rfind('/')) + ".json");
+    const json golden = json::parse(file);
+    ASSERT_EQ(j.size(), golden.size());
+    for (std::size_t g = 0; g < golden.size(); ++g) {
+      EXPECT_EQ(j[g]["graph"], golden[g]["graph"]);
+      EXPECT_EQ(j[g]["fusion"], golden[g]["fusion"])
+          << json::diff(j[g]["fusion"], golden[g]["fusion"]);
+    }
   }
   const Outcome text = Birkhoff("explain --fusion.disable=mhc_first");
   EXPECT_THAT(text.out, HasSubstr("mhc_boundary         11/11    same_bits"));

@@ -264,7 +264,7 @@ TEST(Fusion, LeavesWhatDependsOnItself) {
                               .message();
   EXPECT_THAT(why,
               HasSubstr("norm_rope_write matched 3 of 4, in layer 2 0 of 1; deepest miss: step "
-                        "9 of 9, not convex: %"));
+                        "8 of 8, not convex: %"));
   EXPECT_THAT(why, HasSubstr("depends on what the match makes"));
 }
 

@@ -32,6 +32,7 @@ struct LayerInfo {
   std::string_view model = {};  // "deepseek_v4"
   std::string kind = {};        // layers of one kind are built alike: "ratio 4"
   int layer = 0;
+  int layers = 0;              // that the graph has
   bool first = false;          // of the graph: nothing of a layer before it
   bool last = false;           // of the graph
   bool has_embedding = false;  // the graph begins with it

@@ -28,9 +28,12 @@ void FindBoundary(PatternBuilder& b) {
   b.Out(q.scale);
 }
 
-Refusal NeedsGroups(const Graph&, const Binding& binding, const Pattern&) {
+Refusal NeedsGroups(const Graph& graph, const Binding& binding, const Pattern& pattern) {
+  const ops::ValueType& X = graph[binding.values[static_cast<std::size_t>(pattern.out[0].id)]].type;
+  if (X.dtype != DType::kBF16) return Refusal("needs streams in bf16, got " + X.ToString());
   const std::int64_t group = binding.Int("group");
-  if ((group == 32 || group == 128) && binding.Number("floor") == kFp8GroupFloor) return {};
+  const auto floor = static_cast<float>(binding.Number("floor"));
+  if ((group == 32 || group == 128) && floor == kFp8GroupFloor) return {};
   return Refusal("needs groups of 32 or 128 with the floor of blocks, got " +
                  std::to_string(group) + " with " + std::to_string(binding.Number("floor")));
 }

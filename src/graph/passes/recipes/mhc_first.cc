@@ -41,7 +41,8 @@ std::vector<Value> EmitSpread(Emitter& e) {
 
 // Labelled with the embedding, which is outside of layers.
 int Expected(const LayerInfo& layer) {
-  return layer.layer < 0 && layer.has_embedding && layer.model == "deepseek_v4" ? 1 : 0;
+  const bool has_first = layer.layer < 0 && layer.has_embedding && layer.layers > 0;
+  return has_first && layer.model == "deepseek_v4" ? 1 : 0;
 }
 
 }  // namespace

@@ -45,9 +45,8 @@ std::vector<Value> EmitTail(Emitter& e) {
 }
 
 int Expected(const LayerInfo& layer) {
-  return layer.layer < 0 && layer.has_head && layer.model == "deepseek_v4" && !layer.gives_streams
-             ? 1
-             : 0;
+  const bool has_last = layer.layer < 0 && layer.has_head && layer.layers > 0;
+  return has_last && layer.model == "deepseek_v4" && !layer.gives_streams ? 1 : 0;
 }
 
 }  // namespace
