@@ -80,6 +80,7 @@ class FusedEntry : public testing::Test {
 TEST_F(FusedEntry, OfLatentAttention) {
   constexpr DType kF = DType::kF32;
   Builder b;
+  const auto scope = b.Site(0, "attn");
   const Value p = b.Input("p", kF, {kT, Const(24 + 17 + 8)});
   const Value positions = b.Input("positions", DType::kI32, {kT});
   const Value table = b.RopeTable(positions, b.Frequency("rope", frequency), true);
@@ -105,6 +106,7 @@ TEST_F(FusedEntry, OfGroupedQueryAttention) {
   constexpr DType kF = DType::kF32;
   constexpr RopePairing kHalf = RopePairing::kHalf;
   Builder b;
+  const auto scope = b.Site(0, "attn");
   const Value p = b.Input("p", kF, {kT, Const(5 * 10)});
   const Value positions = b.Input("positions", DType::kI32, {kT});
   const Value table = b.RopeTable(positions, b.Frequency("rope", frequency), true);
