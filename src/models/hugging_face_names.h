@@ -12,9 +12,9 @@ namespace birkhoff::models {
 inline constexpr MlpNames kMlpNames = {"gate_proj", "up_proj", "down_proj"};
 
 // "model.layers.3.self_attn.q_proj.weight_scale" and "..._scale_inv" -> "...q_proj.scale": both
-// multiply. Fused experts, which are parameters of their block, get their ".weight":
-// "model.layers.3.mlp.experts.down_proj" -> "model.layers.3.mlp.experts.down_proj.weight". Any other
-// name comes back as it is.
+// multiply. Fused experts, which are parameters of their block, get a ".weight":
+// "model.layers.3.mlp.experts.down_proj" -> "....down_proj.weight". Any other name comes back as it
+// is.
 std::string LoaderName(std::string_view name);
 
 }  // namespace birkhoff::models

@@ -3,10 +3,12 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "base/files.h"
 #include "models/checkpoint_source.h"
 #include "models/deepseek_v3/absorbed.h"
+#include "models/deepseek_v3/build.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/weights.h"
 #include "models/memory_source.h"
@@ -239,6 +241,26 @@ TEST(DeepSeekV3Weights, TakesFusedExperts) {
     ASSERT_EQ(a.bytes(), b.bytes());
     EXPECT_EQ(std::memcmp(a.data, b.data, static_cast<std::size_t>(a.bytes())), 0);
   }
+}
+
+TEST(DeepSeekV3Build, WritesAnyStage) {
+  const MemorySource source = TinySource();
+  const auto w = LoadWeights(TinyV3(), source);
+  ASSERT_TRUE(w.ok()) << w.status().ToString();
+  const auto build = [&](std::int64_t first, std::int64_t end) {
+    return Build(TinyV3(), *w, {.context = 64, .first_layer = first, .end_layer = end});
+  };
+  for (const auto& [first, end] : {std::pair{0, 4}, {0, 2}, {2, 4}, {1, 3}, {2, 2}, {4, 4}}) {
+    const auto model = build(first, end);
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    EXPECT_EQ(model->trunk.FindInput("streams") >= 0, first > 0);
+    EXPECT_EQ(model->trunk.FindOutput("streams") >= 0, end < 4);
+    EXPECT_EQ(model->trunk.FindOutput("logits") >= 0, end == 4);
+    EXPECT_EQ(model->trunk.states.size(), static_cast<std::size_t>(end - first));
+    EXPECT_EQ(model->trunk_layers.size(), static_cast<std::size_t>(end - first) + 1);
+  }
+  EXPECT_THAT(build(1, 5).status().message(),
+              HasSubstr("stage: expected layers within [0, 4), got [1, 5)"));
 }
 
 AttentionParams Fp8Attention(const Config& c, std::int32_t block) {

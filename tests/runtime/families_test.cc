@@ -1,7 +1,13 @@
 // DeepSeek-V3 and Qwen3: small checkpoints against the outputs that Hugging Face transformers gives
 // for them, and the same bits in any chunks and any batch.
+#include <optional>
+#include <random>
+
+#include "base/files.h"
 #include "runtime/engine_impl.h"
 #include "runtime/loaded_model.h"
+#include "tests/models/checkpoint_source.h"
+#include "tests/models/memory_source.h"
 #include "tests/runtime/golden_file.h"
 #include "tests/runtime/pieces.h"
 
@@ -14,19 +20,27 @@ constexpr int kPrompts = 7;
 
 using models::MlaForm;
 
-std::unique_ptr<Engine> Load(const std::string& folder, Precision precision,
-                             MlaForm mla = MlaForm::kAbsorbed) {
-  const EngineOptions options = {
-      .model = folder, .precision = precision, .threads = 2, .context = 1024, .max_sessions = 4};
-  auto model = runtime::LoadModel(
-      folder,
-      {.precision = precision, .context = options.context, .threads = options.threads, .mla = mla},
-      {});
+std::unique_ptr<Engine> ToEngine(Result<runtime::LoadedModel> model, Precision precision) {
   EXPECT_TRUE(model.ok()) << model.status().ToString();
   if (!model.ok()) return nullptr;
-  auto impl = Engine::Impl::Make(std::move(*model), options, {});
+  auto impl = Engine::Impl::Make(std::move(*model),
+                                 {.precision = precision, .threads = 2, .max_sessions = 4}, {});
   EXPECT_TRUE(impl.ok()) << impl.status().ToString();
   return impl.ok() ? std::make_unique<Engine>(std::move(*impl)) : nullptr;
+}
+
+// A fusion that finds less than it expects is an error.
+runtime::GraphOptions Options(Precision precision, MlaForm mla) {
+  return {.precision = precision,
+          .context = 1024,
+          .threads = 2,
+          .fusion = {.strict = FusionStrict::kError},
+          .mla = mla};
+}
+
+std::unique_ptr<Engine> Load(const std::string& folder, Precision precision,
+                             MlaForm mla = MlaForm::kAbsorbed) {
+  return ToEngine(runtime::LoadModel(folder, Options(precision, mla), {}), precision);
 }
 
 std::vector<std::int32_t> Greedy(Engine& engine, std::span<const std::int32_t> prompt,
@@ -114,6 +128,51 @@ std::string FormName(const testing::TestParamInfo<MlaForm>& form) {
 INSTANTIATE_TEST_SUITE_P(Forms, DeepSeekV3, testing::Values(MlaForm::kAbsorbed, MlaForm::kExpanded),
                          FormName);
 
+// kv_b_proj of every layer in FP8, as the releases have it: the parts of a head take their scales
+// with them.
+TEST(DeepSeekV3Fp8, FormsAgree) {
+  auto checkpoint = io::Checkpoint::Open(kTinyV3);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().ToString();
+  const auto source =
+      std::make_shared<models::MemorySource>(models::CheckpointSource(std::move(*checkpoint)));
+  std::mt19937 random(1);
+  for (int layer = 0; layer < 4; ++layer) {
+    const std::string name =
+        "model.layers." + std::to_string(layer) + ".self_attn.kv_b_proj.weight";
+    std::vector<std::uint8_t> codes(512 * 128);  // of [0.25, 2) either sign
+    for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>((random() & 0x97) + 0x28);
+    std::vector<float> scales(16 * 4);
+    for (float& scale : scales) scale = 0.02f + 0.001f * static_cast<float>(random() % 32);
+    source->tensors[name] = models::MemorySource::Of(DType::kF8E4M3, {512, 128}, codes);
+    source->tensors[name + "_scale_inv"] = models::MemorySource::Of(DType::kF32, {16, 4}, scales);
+  }
+  const auto config = ReadFile(kTinyV3 + "/config.json", 1 << 20);
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  ThreadPool pool(2);
+  std::vector<ScoreResult> scores;
+  for (const MlaForm mla : {MlaForm::kAbsorbed, MlaForm::kExpanded}) {
+    const auto engine = ToEngine(runtime::BuildModel(*config, "config.json", source,
+                                                     Options(Precision::kF32, mla), pool, {}),
+                                 Precision::kF32);
+    ASSERT_NE(engine, nullptr);
+    auto score = engine->Score(GoldenFile(kTinyV3).Ids(5), {.logits_last = true});
+    ASSERT_TRUE(score.ok()) << score.status().ToString();
+    scores.push_back(*std::move(score));
+  }
+  EXPECT_LE(Compare(scores[0].logits_last, scores[1].logits_last).largest, 1e-4);
+  EXPECT_LE(Compare(scores[0].token_logprobs, scores[1].token_logprobs).largest, 1e-4);
+}
+
+TEST(Families, AreListedForAnUnknownType) {
+  ThreadPool pool(1);
+  const auto model =
+      runtime::BuildModel(R"({"model_type": "llama"})", "config.json", nullptr, {}, pool, {});
+  EXPECT_EQ(model.status().code(), StatusCode::kUnsupported);
+  EXPECT_EQ(model.status().message(),
+            "config.json: 'model_type' is \"llama\", supported: \"deepseek_v3\", "
+            "\"deepseek_v4\", \"kimi_k2\", \"qwen3\"");
+}
+
 // The goldens quantise the input of every linear layer to FP8, and a change of 1e-7 flips roundings
 // that random weights amplify: only statistics can be compared.
 TEST(Qwen3, IsAsFarAsQuantisedActivationsMake) {
@@ -165,6 +224,21 @@ TEST_P(SameBits, InAnyBatch) {
   const auto together = RunTogether(*engine, texts, strides);
   for (std::size_t s = 0; s < texts.size(); ++s) {
     ExpectSameBits(alone[s], together[s], "sequence " + std::to_string(s));
+  }
+}
+
+TEST_P(SameBits, WithAnyFusions) {
+  const auto ids = GoldenFile(GetParam().folder).Ids(5);
+  std::optional<std::vector<Logits>> first;
+  for (const FusionLevel level : {FusionLevel::kO0, FusionLevel::kO1, FusionLevel::kO3}) {
+    runtime::GraphOptions options = Options(GetParam().precision, GetParam().mla);
+    options.fusion.level = level;
+    const auto engine =
+        ToEngine(runtime::LoadModel(GetParam().folder, options, {}), GetParam().precision);
+    ASSERT_NE(engine, nullptr);
+    const auto logits = RunInPieces(*engine, ids, ids.size());
+    if (!first) first = logits;
+    ExpectSameBits(*first, logits, "level " + std::to_string(static_cast<int>(level)));
   }
 }
 

@@ -1,4 +1,4 @@
-// Sequences run in pieces and side by side, with logits after every token, for comparison bit by bit.
+// Sequences run in pieces and side by side, with logits after every token, compared bit by bit.
 #pragma once
 
 #include <gtest/gtest.h>

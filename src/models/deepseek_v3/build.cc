@@ -92,14 +92,14 @@ class Writer : GraphWriter {
     const Value up = b_.Reshape(b_.Linear(cn, M(a.kv_b), act_),
                                 {kTokens, Const(c_.heads), Const(c_.nope_dim + c_.v_dim)});
     const auto parts = b_.Split(up, {c_.nope_dim, c_.v_dim / 2, c_.v_dim - c_.v_dim / 2});
-    const Value keys = b_.Concat(parts[0], b_.Broadcast(k_rotary, c_.heads));
-    const Value values = b_.Concat(parts[1], parts[2]);  // packs them
+    const Value k = b_.Concat(parts[0], b_.Broadcast(k_rotary, c_.heads));
+    const Value v = b_.Concat(parts[1], parts[2]);  // packs them
+    const Value keys = b_.KvWrite(b_.Reshape(k, {kTokens, Const(key_width)}),
+                                  b_.State(a.name + ".keys", act_, o_.context, key_width));
+    const Value values = b_.KvWrite(b_.Reshape(v, {kTokens, Const(value_width)}),
+                                    b_.State(a.name + ".values", act_, o_.context, value_width));
     return b_.GqaAttention(
-        b_.Rope(q, rotation_, act_),
-        b_.KvWrite(b_.Reshape(keys, {kTokens, Const(key_width)}),
-                   b_.State(a.name + ".keys", act_, o_.context, key_width)),
-        b_.KvWrite(b_.Reshape(values, {kTokens, Const(value_width)}),
-                   b_.State(a.name + ".values", act_, o_.context, value_width)),
+        b_.Rope(q, rotation_, act_), keys, values,
         {.key_heads = c_.heads, .value_dim = c_.v_dim, .scale = c_.attention_scale}, act_);
   }
 
