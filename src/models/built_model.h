@@ -23,9 +23,9 @@ struct BuildOptions {
   std::int64_t max_rewind = 0;      // tokens that a sequence may step back by: extents of the rings
   bool draft = false;               // also the draft graph, where the checkpoint has one
   bool taps = false;                // also the streams after every layer
-  // A stage of a pipeline: layers [first_layer, end_layer), -1 standing for all. One that does not
-  // begin with layer 0 is given "streams" besides ids; one that ends with the last has the head, any
-  // other gives streams and no logits. It may be empty.
+  // A stage of a pipeline: layers [first_layer, end_layer), -1 standing for all; it may be empty.
+  // One that does not begin with layer 0 is given "streams" besides ids; one that ends with the
+  // last has the head, any other gives streams and no logits.
   std::int64_t first_layer = 0;
   std::int64_t end_layer = -1;
   MlaForm mla = MlaForm::kAbsorbed;
