@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "birkhoff/device.h"
+#include "explain_fusion.h"
 #include "flags.h"
 #include "generation.h"
 #include "json_out.h"
@@ -23,7 +24,9 @@ constexpr const char* kExamples =
     R"(birkhoff explain rms_norm                          one op: its kernels and their refusals
 birkhoff explain linear --case '*mxfp4*' --isa avx2
 birkhoff explain mhc_boundary --device gpu         and how it would be launched
-birkhoff explain --model DIR                       the graph, and every choice in it
+birkhoff explain --model DIR                       the graph, its fusions, and every choice in it
+birkhoff explain --model DIR --fusion.strict       fail where a fusion finds less than there is
+birkhoff explain --model DIR --json                the same for machines
 birkhoff explain --format dot | dot -Tsvg > graph.svg)";
 
 struct ExplainFlags {
@@ -31,6 +34,7 @@ struct ExplainFlags {
   std::string op = {};
   std::string case_name = {};
   std::string format = "text";
+  bool json = false;
   std::string device = "cpu";
 };
 
@@ -87,12 +91,15 @@ Json ToJson(const harness::ExplainedGraph& graph) {
                      {"label", node.label},
                      {"kernel", node.kernel.empty() ? Json(nullptr) : Json(node.kernel)}});
   }
-  return {{"graph", graph.name}, {"nodes", std::move(nodes)}, {"choices", ToJson(graph.choices)}};
+  return {{"graph", graph.name},
+          {"fusion", FusionJson(graph.fusion)},
+          {"nodes", std::move(nodes)},
+          {"choices", ToJson(graph.choices)}};
 }
 
 std::string ToText(const harness::ExplainedGraph& graph) {
-  std::string text =
-      fmt::format("graph {}\n{}\nkernels of {}\n", graph.name, graph.text, graph.name);
+  std::string text = fmt::format("graph {}\n{}\nfusions of {}\n{}\nkernels of {}\n", graph.name,
+                                 graph.text, graph.name, FusionText(graph.fusion), graph.name);
   for (const harness::Choice& choice : graph.choices) text += ToText(choice);
   return text;
 }
@@ -150,8 +157,13 @@ void AddExplain(CLI::App& app, Action& chosen) {
       ->check(CLI::IsMember({"cpu", "gpu"}));
   flags.Value("--format", f->format, "FORMAT", "text, dot (Graphviz) or json")
       ->check(CLI::IsMember({"text", "dot", "json"}));
-  flags.app().callback(
-      [f, &chosen] { chosen = [f] { return f->op.empty() ? ExplainModel(*f) : ExplainOp(*f); }; });
+  flags.SubjectSwitch("--json", f->json, "the same as --format json");
+  flags.app().callback([f, &chosen] {
+    chosen = [f] {
+      if (f->json) f->format = "json";
+      return f->op.empty() ? ExplainModel(*f) : ExplainOp(*f);
+    };
+  });
 }
 
 }  // namespace birkhoff::cli

@@ -4,8 +4,10 @@
 
 #include <cctype>
 #include <filesystem>
+#include <sstream>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "log.h"
 #include "progress.h"
@@ -17,7 +19,8 @@ namespace {
 std::string EnvironmentName(const std::string& flag) {
   std::string name = "BIRKHOFF_";
   for (char c : flag) {
-    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    name +=
+        c == '-' || c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }
   return name;
 }
@@ -86,7 +89,45 @@ void AddModelFlags(Flags& flags, ModelFlags& m) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   AddIsaFlag(flags, m.isa);
   flags.Switch("--no-draft", m.no_draft, "leave the draft (MTP) layer out of memory");
+  flags
+      .Value("--fusion", m.fusion, "LEVEL",
+             "which ops are fused: O0 none, O1 those that keep every bit, O2, O3")
+      ->check(CLI::IsMember({"O0", "O1", "O2", "O3"}));
+  flags.Optional("--fusion.enable", m.fusion_enable, "NAMES",
+                 "fusions to use whatever the level, with commas between ('birkhoff explain' lists "
+                 "them)");
+  flags.Optional("--fusion.disable", m.fusion_disable, "NAMES", "fusions to leave out");
+  flags.Optional("--fusion.only", m.fusion_only, "NAMES", "fusions to use, and no others");
+  flags
+      .Mode("--fusion.strict{error}", m.fusion_strict,
+            "what a fusion that finds less than the model has is: =off, =warn (default) or =error")
+      ->check(CLI::IsMember({"off", "warn", "error"}));
 }
+
+namespace {
+
+std::vector<std::string> Names(const std::string& list) {
+  std::vector<std::string> names;
+  std::istringstream in(list);
+  for (std::string name; std::getline(in, name, ',');) {
+    if (!name.empty()) names.push_back(name);
+  }
+  return names;
+}
+
+FusionSettings ToFusionSettings(const ModelFlags& m) {
+  FusionSettings s;
+  s.level = static_cast<FusionLevel>(m.fusion.back() - '0');
+  s.enable = Names(m.fusion_enable);
+  s.disable = Names(m.fusion_disable);
+  s.only = Names(m.fusion_only);
+  s.strict = m.fusion_strict == "off"    ? FusionStrict::kOff
+             : m.fusion_strict == "warn" ? FusionStrict::kWarn
+                                         : FusionStrict::kError;
+  return s;
+}
+
+}  // namespace
 
 CpuIsa MaxIsa(const std::string& isa) {
   if (isa == "generic") return CpuIsa::kGeneric;
@@ -123,6 +164,7 @@ EngineOptions ToEngineOptions(const ModelFlags& m, const std::string& folder) {
   options.context = m.context;
   options.draft = !m.no_draft;
   options.max_isa = MaxIsa(m.isa);
+  options.fusion = ToFusionSettings(m);
   return options;
 }
 

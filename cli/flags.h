@@ -46,6 +46,11 @@ class Flags {
     return Twin(app_->add_flag(names, value, text));
   }
 
+  // A setting that may stand alone, for the value in braces: "--strict{error}".
+  CLI::Option* Mode(const std::string& names, std::string& value, const std::string& text) {
+    return Twin(app_->add_flag(names, value, text));
+  }
+
   CLI::Option* SubjectSwitch(const std::string& names, bool& value, const std::string& text) {
     return app_->add_flag(names, value, text);
   }
@@ -66,6 +71,11 @@ struct ModelFlags {
   std::int64_t context = 0;
   std::string isa = "auto";
   bool no_draft = false;
+  std::string fusion = "O2";
+  std::string fusion_enable = {};  // names with commas between
+  std::string fusion_disable = {};
+  std::string fusion_only = {};
+  std::string fusion_strict = "warn";
 };
 
 void AddModelFlag(Flags& flags, ModelFlags& m);  // --model alone

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "birkhoff/device.h"
+#include "birkhoff/fusion.h"
 #include "birkhoff/status.h"
 #include "birkhoff/tokenizer.h"
 
@@ -42,11 +43,12 @@ struct EngineOptions {
   int max_step_tokens = 512;  // tokens of one step, 2 to 1048576; longer prompts are cut
   bool draft = true;  // load the MTP layer, if the checkpoint has one, for speculative decoding
   CpuIsa max_isa = CpuIsa::kAvx512;  // use no stronger instruction set than this
+  FusionSettings fusion = {};
   Progress progress = {};
 };
 
 struct ModelInfo {
-  std::string type = {};  // "deepseek_v4"
+  std::string type = {};  // model_type of config.json: "deepseek_v4"
   std::int64_t vocab = 0;
   std::int64_t hidden = 0;
   std::int64_t layers = 0;
@@ -55,6 +57,7 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;             // of those: matrices as stored, vectors in f32
   std::int64_t bytes_per_decoded_token = 0;  // of those, what a step of one token must read
   bool has_draft = false;
+  bool fp8_activations = false;         // the checkpoint is meant for FP8 inputs of linear layers
   std::int32_t bos = -1;                // the config's, else the tokenizer's
   std::vector<std::int32_t> eos = {};   // the same
   std::vector<std::string> notes = {};  // what of the checkpoint is not used, and why

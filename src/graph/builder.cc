@@ -119,7 +119,7 @@ std::vector<Value> Builder::Op(const ops::OpDef& op, std::vector<Value> in,
     types.push_back(graph_[in[i]].type);
     operands.push_back(fmt::format("{} : {}", ToText(graph_, in[i]), types.back().ToString()));
   }
-  Result<std::vector<ops::ValueType>> results = op.infer(attributes, types);
+  Result<std::vector<ops::ValueType>> results = ops::Infer(op, attributes, types);
   if (!results.ok()) {
     Fail(here, op.name,
          Status(results.status().code(),

@@ -14,9 +14,12 @@
 #include <utility>
 #include <vector>
 
+#include "birkhoff/ops/fp8.h"
 #include "birkhoff/status.h"
 #include "birkhoff/tensor.h"
 #include "graph/graph.h"
+#include "graph/operands.h"
+#include "kernels/args/rope.h"
 
 namespace birkhoff::graph {
 
@@ -28,76 +31,6 @@ struct Here {
   static Here Now(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     return {file, line};
   }
-};
-
-// One hyper-connection site.
-struct MhcParameters {
-  Value fn = {};     // [hc (hc + 2), hc H]; of the head [hc, hc H]
-  Value base = {};   // [hc (hc + 2)];       of the head [hc]
-  Value scale = {};  // [3];                 of the head [1]
-};
-
-struct MhcConstants {
-  std::int64_t iterations = 20;
-  double rms_eps = 1e-6;
-  double pre_eps = 1e-6;
-  double sinkhorn_eps = 1e-6;
-  double post_mult = 2;
-};
-
-struct MhcCoefficients {
-  Value pre = {};   // f32 [T, hc]
-  Value post = {};  // f32 [T, hc]
-  Value comb = {};  // f32 [T, hc, hc]
-};
-
-struct MhcBoundaryResult {
-  Value streams = {};
-  MhcCoefficients next = {};
-  Value h = {};
-};
-
-struct AttentionOperands {
-  Value q = {};         // [T, H, D]
-  Value kv = {};        // [T, D]
-  Value window = {};    // ring before this step's KvWrite
-  Value sink = {};      // [H]
-  Value entries = {};   // optional: compressed entries, after this step's Compress
-  Value selected = {};  // optional, with entries: i32 [T, k]
-};
-
-struct AttentionConstants {
-  std::int64_t window = 0;
-  std::int64_t ratio = 0;  // 0: no entries
-  std::int64_t max_entries = 0;
-  double scale = 1;
-};
-
-struct CompressorState {
-  Value k_ring = {};
-  Value z_ring = {};
-  Value entries = {};
-};
-
-struct CompressOperands {
-  Value k = {};          // f32 [T, c D]
-  Value g = {};          // f32 [T, c D]
-  Value ape = {};        // [ratio, c D]
-  Value norm = {};       // [D]
-  Value frequency = {};  // [P]
-  CompressorState state = {};
-};
-
-struct IndexConstants {
-  std::int64_t ratio = 0;
-  std::int64_t topk = 0;
-  std::int64_t max_entries = 0;
-  double scale = 1;
-};
-
-struct Routed {
-  Value expert = {};  // i32 [T, k]
-  Value weight = {};  // f32 [T, k]
 };
 
 class Builder {
@@ -150,17 +83,31 @@ class Builder {
   Value Broadcast(Value x, std::int64_t copies, Here here = Here::Now());
   CompressorState Compress(const CompressOperands& in, bool overlap, bool precise, double eps,
                            Here here = Here::Now());
+  Value Concat(Value a, Value b, Here here = Here::Now());
+  std::pair<Value, Value> DualRmsNorm(Value x0, Value x1, Value weight0, Value weight1, double eps0,
+                                      double eps1, DType out0, DType out1, Here here = Here::Now());
   Value Embedding(Value ids, Value table, DType out, Here here = Here::Now());
   Value Experts(Value x, const Routed& routed, Value w1, Value w3, Value w2, double limit,
                 Here here = Here::Now());
   Value GatherRows(Value x, Value index, Here here = Here::Now());
+  Value GqaAttention(Value q, Value keys, Value values, const GqaConstants& constants, DType out,
+                     Here here = Here::Now());
+  Value HeadLinear(Value x, Value w, bool transposed, DType out, Here here = Here::Now());
   Value IndexTopk(Value q, Value weight, Value keys, const IndexConstants& constants,
                   Here here = Here::Now());
   Value KvWrite(Value kv, Value ring, Here here = Here::Now());
+  // One key head, whose values are the first channels of the keys.
+  Value LatentAttention(Value q, Value latent, std::int64_t value_dim, double scale, DType out,
+                        Here here = Here::Now());
   Value Linear(Value x, Value w, DType out, std::int64_t groups = 1, Here here = Here::Now());
+  Value Linear(Value x, const std::vector<Value>& ws, DType out, Here here = Here::Now());
+  // x_group columns of a row of xq share a scale of xs.
+  Value LinearFp8(Value xq, Value xs, Value w, DType out, std::int64_t x_group,
+                  Here here = Here::Now());
   MhcBoundaryResult MhcBoundary(Value x, Value streams, Value post, Value comb,
                                 const MhcParameters& next, const MhcConstants& constants,
-                                Value norm, double norm_eps, Here here = Here::Now());
+                                Value norm, double norm_eps,  // without norm: not valid
+                                Here here = Here::Now());
   MhcBoundaryResult MhcBoundaryShifted(Value x, Value streams, Value post, Value comb,
                                        const MhcParameters& next, const MhcConstants& constants,
                                        Value norm, double norm_eps, Value pre,
@@ -174,6 +121,13 @@ class Builder {
   std::pair<Value, Value> MhcTail(Value x, Value streams, Value post, Value comb,
                                   const MhcParameters& head, double rms_eps, double eps, Value norm,
                                   double norm_eps, Here here = Here::Now());
+  Value NormRope(Value x, Value table, Value weight, double eps, DType out,
+                 RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
+  Value NormRope(Value x, Value table, double eps, DType out,
+                 RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
+  NormRopeWriteResult NormRopeWrite(const NormRopeWriteOperands& in, double q_eps, double k_eps,
+                                    DType out, RopePairing pairing, Here here = Here::Now());
+  Quantised Quantise(Value x, const Fp8Kind& kind, Here here = Here::Now());
   Value Reshape(Value x, std::span<const ops::Extent> shape, Here here = Here::Now());
   Value Reshape(Value x, std::initializer_list<ops::Extent> shape, Here here = Here::Now()) {
     return Reshape(x, std::span(shape.begin(), shape.size()), here);
@@ -181,12 +135,25 @@ class Builder {
   Value Reshape(Value x, const std::vector<ops::Extent>& shape, Here here = Here::Now());
   Value RmsNorm(Value x, Value weight, double eps, DType out, Here here = Here::Now());
   Value RmsNorm(Value x, double eps, DType out, Here here = Here::Now());  // weightless
-  Value Rope(Value x, Value table, DType out, bool inverse = false, Here here = Here::Now());
+  NormQuantised RmsNormQuantise(Value x, Value weight, double eps, DType out, const Fp8Kind& kind,
+                                Here here = Here::Now());
+  Value Rope(Value x, Value table, DType out, bool inverse = false,
+             RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
   Value RopeTable(Value positions, Value frequency, bool precise, Here here = Here::Now());
+  Value RopeWrite(Value c, Value k_pe, Value table, Value latent,
+                  RopePairing pairing = RopePairing::kAdjacent, Here here = Here::Now());
   Routed RouteTopk(Value logits, Value bias, std::int64_t k, double scale, Here here = Here::Now());
   Routed RouteByTable(Value logits, Value table, Value ids, std::int64_t k, double scale,
                       Here here = Here::Now());
+  Routed RouteSigmoid(Value logits, Value bias, const SigmoidRouting& routing,
+                      Here here = Here::Now());
+  // Columns of x one after another, as views.
+  std::vector<Value> Split(Value x, std::initializer_list<std::int64_t> widths,
+                           Here here = Here::Now());
+  Value Spread(Value x, std::int64_t copies, Here here = Here::Now());
   Value Swiglu(Value gate, Value up, double limit, Here here = Here::Now());
+  Quantised SwigluQuantise(Value gate, Value up, double limit, const Fp8Kind& kind,
+                           Here here = Here::Now());
 
  private:
   Value AddValue(ValueInfo info);

@@ -55,6 +55,13 @@ void Graph::Erase(int position) {
   Renumber(position);
 }
 
+void Graph::Reorder(std::span<const int> order) {
+  std::vector<Node> nodes_before = std::move(nodes);
+  nodes.clear();
+  for (const int n : order) nodes.push_back(std::move(nodes_before[static_cast<std::size_t>(n)]));
+  Renumber(0);
+}
+
 void Graph::ReplaceUses(Value from, Value to) {
   for (Node& node : nodes) std::replace(node.in.begin(), node.in.end(), from, to);
   for (Output& output : outputs) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -111,6 +112,9 @@ struct Graph {
 
   // Removes a node. Its results keep their ids but may have no users.
   void Erase(int position);
+
+  // The n-th node becomes the one that was order[n].
+  void Reorder(std::span<const int> order);
 
   // Every operand and output that is `from` becomes `to`.
   void ReplaceUses(Value from, Value to);

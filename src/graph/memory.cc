@@ -129,6 +129,25 @@ Value Viewed(const Graph& graph, Value v) {
   return v;
 }
 
+std::int64_t OffsetInViewed(const Graph& graph, Value v) {
+  std::int64_t elements = 0;
+  const DType dtype = graph[v].type.dtype;
+  while (graph[v].producer >= 0) {
+    const Node& node = graph.nodes[static_cast<std::size_t>(graph[v].producer)];
+    if (!node.op->view) break;
+    if (node.op->begin != nullptr) elements += node.op->begin(node.attributes);
+    v = node.in[0];
+  }
+  return elements * static_cast<std::int64_t>(SizeOf(dtype));
+}
+
+std::int64_t RowOf(const Graph& graph, Value v) {
+  while (graph[v].type.layout == ops::Layout::kColumns)  // made by views alone
+    v = graph.nodes[static_cast<std::size_t>(graph[v].producer)].in[0];
+  const std::vector<ops::Extent>& shape = graph[v].type.shape;
+  return shape.empty() || shape.back().symbol != ops::Symbol::kOne ? 0 : shape.back().times;
+}
+
 Result<MemoryPlan> PlanMemory(const Graph& graph, Counts largest) {
   MemoryPlan plan;
   FindBuffers(graph, largest, plan);

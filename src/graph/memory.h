@@ -45,6 +45,12 @@ struct MemoryPlan {
 // The value whose memory `v` is: itself, unless views lead to another.
 Value Viewed(const Graph& graph, Value v);
 
+// Bytes from the start of that memory to the first element of `v`.
+std::int64_t OffsetInViewed(const Graph& graph, Value v);
+
+// Elements from one row of the last dimension to the next; 0 of what has no rows.
+std::int64_t RowOf(const Graph& graph, Value v);
+
 // Gives every activation that a node makes a place, such that no two live at the same node overlap.
 // A result takes over its operand's memory where the op allows it, the types are equal and nobody
 // needs the operand any more. A pure function of the graph and the counts.

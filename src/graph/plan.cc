@@ -57,7 +57,9 @@ ops::Operand Plan::Largest(Value value) const {
   ops::Operand o{.data = const_cast<void*>(v.data),
                  .matrices = v.matrices,
                  .dtype = v.type.dtype,
-                 .rank = static_cast<int>(v.type.shape.size())};
+                 .rank = static_cast<int>(v.type.shape.size()),
+                 .layout = v.type.layout,
+                 .row = RowOf(graph_, value)};
   for (int d = 0; d < o.rank; ++d) o.dim[d] = most.Of(v.type.shape[static_cast<std::size_t>(d)]);
   if (v.type.kind == ops::Kind::kState) o.dim[0] = options_.slots;
   return o;
@@ -127,12 +129,14 @@ Status Plan::Allocate() {
 
   for (std::size_t i = 0; i < operands_.size(); ++i) {
     const int buffer = memory_.buffer_of[static_cast<std::size_t>(operand_values_[i].id)];
+    const std::int64_t offset = OffsetInViewed(graph_, operand_values_[i]);
     if (buffer >= 0)
-      operands_[i].data = arena_.data() + memory_.buffers[static_cast<std::size_t>(buffer)].offset;
+      operands_[i].data =
+          arena_.data() + memory_.buffers[static_cast<std::size_t>(buffer)].offset + offset;
     const Value source = Viewed(graph_, operand_values_[i]);
     for (std::size_t k = 0; k < graph_.inputs.size(); ++k) {
       if (graph_.inputs[k] == source)
-        input_pointers_.push_back({&operands_[i].data, static_cast<int>(k)});
+        input_pointers_.push_back({&operands_[i].data, static_cast<int>(k), offset});
     }
   }
   state_set_.assign(graph_.states.size(), false);

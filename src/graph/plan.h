@@ -84,8 +84,9 @@ class Plan {
   };
   // The data of an operand that is an input, or a view of one.
   struct InputPointer {
-    void** data = nullptr;  // in operands_
-    int input = 0;          // index in graph.inputs
+    void** data = nullptr;    // in operands_
+    int input = 0;            // index in graph.inputs
+    std::int64_t offset = 0;  // bytes
   };
 
   Plan(Graph graph, const PlanOptions& options) : graph_(std::move(graph)), options_(options) {}

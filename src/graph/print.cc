@@ -61,7 +61,7 @@ NodeSummary Summarise(const Graph& graph, int node) {
   }
   for (Value v : n.in) s.operands.push_back(ToText(graph, v));
   for (const ops::Attributes::Entry& e : n.attributes.entries()) {
-    if (n.op->view) break;  // the result's type says it all
+    if (n.op->view && n.op->begin == nullptr) break;  // the result's type says it all
     s.attributes += (s.attributes.empty() ? "" : ", ") + AttributeText(e);
   }
   s.label = LabelText(n.labels);

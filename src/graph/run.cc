@@ -86,7 +86,8 @@ void Plan::Bind(const Step& step) {
   const Counts counts{step.tokens, step.rows};
   for (const SymbolicDim& d : symbolic_dims_) *d.dim = counts.Of(d.extent);
   for (const InputPointer& p : input_pointers_)
-    *p.data = const_cast<void*>(step.inputs[static_cast<std::size_t>(p.input)]);
+    *p.data = const_cast<std::byte*>(
+        static_cast<const std::byte*>(step.inputs[static_cast<std::size_t>(p.input)]) + p.offset);
   for (ops::Call& call : calls_) call.batch = step.batch;
 }
 

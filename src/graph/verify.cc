@@ -70,7 +70,7 @@ class Verifier {
   Status Types() const {
     std::vector<ops::ValueType> in;
     for (Value v : node().in) in.push_back(graph_[v].type);
-    const auto types = node().op->infer(node().attributes, in);
+    const auto types = ops::Infer(*node().op, node().attributes, in);
     if (!types.ok()) return Wrong(types.status().message());
     if (types->size() != node().out.size())
       return Wrong(fmt::format("has {} results, expected {}", node().out.size(), types->size()));
@@ -131,6 +131,9 @@ class Verifier {
           graph_[o.value].type.kind != ops::Kind::kActivation)
         return Status::Internal(fmt::format("output \"{}\" ({}) is no activation that a node makes",
                                             o.name, ToText(graph_, o.value)));
+      if (graph_[o.value].type.layout != ops::Layout::kPacked)
+        return Status::Internal(fmt::format("output \"{}\" is not packed: {}", o.name,
+                                            graph_[o.value].type.ToString()));
       if (!names.insert(o.name).second)
         return Status::Internal(fmt::format("two outputs are named \"{}\"", o.name));
     }

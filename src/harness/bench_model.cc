@@ -62,7 +62,12 @@ double FlopsPerToken(const graph::Graph& graph, const graph::Node& node) {
     return graph[node.in[operand]].type;
   };
   if (node.op->name == "linear") {
-    return type(0).shape[0].symbol == ops::Symbol::kTokens ? 2 * Elements(type(1)) : 0;
+    if (type(0).shape[0].symbol != ops::Symbol::kTokens) return 0;
+    double weights = 0;
+    for (std::size_t i = 1; i < node.in.size(); ++i) {
+      if (type(i).kind == ops::Kind::kMatrix) weights += Elements(type(i));
+    }
+    return 2 * weights;
   }
   if (node.op->name == "experts") {
     const auto per_token = static_cast<double>(type(1).shape[1].times);

@@ -115,9 +115,12 @@ Result<std::vector<Choice>> ExplainOp(const std::string& op, const std::string& 
 
 std::vector<ExplainedGraph> ExplainModel(Engine& engine) {
   std::vector<ExplainedGraph> graphs;
+  const runtime::ModelFusion& fusion = engine.impl().fusion();
   graphs.push_back(Explain("trunk", engine.impl().trunk().plan()));
+  graphs.back().fusion = fusion.trunk;
   if (engine.impl().draft() != nullptr) {
     graphs.push_back(Explain("draft", engine.impl().draft()->plan()));
+    if (fusion.draft) graphs.back().fusion = *fusion.draft;
   }
   return graphs;
 }

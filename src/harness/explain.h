@@ -7,6 +7,7 @@
 #include "birkhoff/device.h"
 #include "birkhoff/engine.h"
 #include "birkhoff/status.h"
+#include "graph/passes/engine.h"
 
 namespace birkhoff::harness {
 
@@ -49,6 +50,7 @@ struct ExplainedGraph {
   std::string dot = {};
   std::vector<ExplainedNode> nodes = {};
   std::vector<Choice> choices = {};  // every different decision, in order of appearance
+  graph::FusionReport fusion = {};
 };
 
 std::vector<ExplainedGraph> ExplainModel(Engine& engine);

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <map>
 
+#include "harness/fp8_outputs.h"
+
 namespace birkhoff::harness {
 namespace {
 
@@ -40,15 +42,6 @@ constexpr MhcShape kShapes[] = {
 
 std::string_view Name(MhcRows layout) {
   return layout == MhcRows::kPacked ? "" : layout == MhcRows::kPadded ? " padded" : " one stream";
-}
-
-std::string_view Name(Fp8Scale scale) {
-  switch (scale) {
-    case Fp8Scale::kF32: return "f32";
-    case Fp8Scale::kPowerOfTwo: return "power of two";
-    case Fp8Scale::kE8M0: return "e8m0";
-  }
-  return {};
 }
 
 // Benchmarks on a GPU, at the widths of the released models. Up to kDenseTokens all are there for

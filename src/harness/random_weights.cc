@@ -75,7 +75,10 @@ WeightMatrix RandomWeights(Buffers& buffers, const Storage& storage, std::int64_
     w.block_rows = 1;
     w.block_cols = 32;
   }
-  if (w.format == WeightFormat::kFp8Block) w.block_rows = w.block_cols = storage.block;
+  if (w.format == WeightFormat::kFp8Block) {
+    w.block_rows = storage.block > 0 ? storage.block : 1;
+    w.block_cols = storage.block > 0 ? storage.block : static_cast<std::int32_t>(cols);
+  }
 
   auto* data = static_cast<char*>(buffers.Bytes(count * element + 1)) + 1;
   for (std::int64_t i = 0; i < count; ++i) {

@@ -13,7 +13,7 @@ struct Storage {
   std::string_view name = "bf16";
   WeightFormat format = WeightFormat::kBF16;
   DType scale_type = DType::kF8E8M0;
-  std::int32_t block = 0;  // kFp8Block: rows and columns of a block
+  std::int32_t block = 0;  // kFp8Block: rows and columns of a block; 0: a block is a row
   enum class Scales { kUsual, kExtreme } scales = Scales::kUsual;
   bool nans = false;  // some E4M3 codes are NaN
 };
@@ -26,6 +26,7 @@ inline constexpr Storage kStorages[] = {
     {"fp8_32", WeightFormat::kFp8Block, DType::kF8E8M0, 32},
     {"fp8_f32scale", WeightFormat::kFp8Block, DType::kF32, 128},
     {"mxfp4", WeightFormat::kMxfp4},
+    {"fp8_channel", WeightFormat::kFp8Block, DType::kF32},
 };
 
 // Weights of magnitude up to about 2 (usual scales), at an odd address. kExtreme draws the scales

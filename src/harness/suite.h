@@ -165,15 +165,21 @@ class Suite {
 std::span<const std::unique_ptr<Suite>> AllSuites();
 
 // One per group of ops, in suites_<group>.cc.
-void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>&
-                              to);  // add, broadcast, embedding, gather_rows, rms_norm, swiglu
+void AddElementwiseSuites(
+    std::vector<std::unique_ptr<Suite>>&
+        to);  // add, broadcast, concat, embedding, gather_rows, rms_norm, swiglu
+void AddFp8Suites(
+    std::vector<std::unique_ptr<Suite>>& to);  // quantise, rms_norm_quantise, swiglu_quantise
 void AddMhcSuites(std::vector<std::unique_ptr<Suite>>& to);       // coeffs, collapse, head, post
 void AddMhcFusedSuites(std::vector<std::unique_ptr<Suite>>& to);  // boundaries, tail
-void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);      // rope, rope_table
+void AddNormRopeSuites(std::vector<std::unique_ptr<Suite>>&
+                           to);  // dual_rms_norm, norm_rope, norm_rope_write, rope_write
+void AddRopeSuites(std::vector<std::unique_ptr<Suite>>& to);  // rope, rope_table
 void AddAttentionSuites(
     std::vector<std::unique_ptr<Suite>>& to);  // attention, compress, index_topk, kv_write
-void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);
-void AddMoeSuites(std::vector<std::unique_ptr<Suite>>& to);  // experts, route
+void AddGqaSuites(std::vector<std::unique_ptr<Suite>>& to);     // gqa_attention
+void AddLinearSuites(std::vector<std::unique_ptr<Suite>>& to);  // head_linear, linear
+void AddMoeSuites(std::vector<std::unique_ptr<Suite>>& to);     // experts, route
 
 // |v| bounds of one rounding to a type: half an ulp, relative.
 constexpr double HalfUlp(DType t) { return t == DType::kBF16 ? 0x1p-8 : 0x1p-24; }

@@ -9,10 +9,13 @@ std::span<const std::unique_ptr<Suite>> AllSuites() {
     std::vector<std::unique_ptr<Suite>> suites;
     AddAttentionSuites(suites);
     AddElementwiseSuites(suites);
+    AddFp8Suites(suites);
+    AddGqaSuites(suites);
     AddLinearSuites(suites);
     AddMhcFusedSuites(suites);
     AddMhcSuites(suites);
     AddMoeSuites(suites);
+    AddNormRopeSuites(suites);
     AddRopeSuites(suites);
     std::sort(suites.begin(), suites.end(),
               [](const auto& a, const auto& b) { return a->op() < b->op(); });

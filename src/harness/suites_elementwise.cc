@@ -8,7 +8,7 @@
 namespace birkhoff::harness {
 namespace {
 
-// ---- add, broadcast, gather_rows, swiglu
+// ---- add, broadcast, concat, gather_rows, swiglu
 
 struct RowsShape {
   std::int64_t rows = 0;
@@ -37,22 +37,32 @@ std::vector<Case<Args>> RowsCases(Problem<Args> (*make)(const RowsShape&)) {
   return cases;
 }
 
-Problem<AddArgs> MakeAdd(const RowsShape& s) {
+Problem<AddArgs> MakeAdd(const RowsShape& s, DType a_type, DType b_type) {
   Problem<AddArgs> p;
   p.buffers = std::make_shared<Buffers>(s.seed());
-  const float* a = p.buffers->Floats(s.rows * s.width, 2.0);
-  const float* b = p.buffers->Floats(s.elements(), 1.0);
-  const auto terms = [=](std::int64_t i, double) {
-    const std::int64_t row = i / s.width;
-    const double sum = static_cast<double>(a[row / s.times * s.width + i % s.width]) + b[i];
-    return Rounded(s.type, sum, 1);
-  };
-  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements(), terms)};
-  p.args = {a, b, p.outputs[0].data, s.type, s.rows, s.times, s.width};
-  p.bytes = 4.0 * static_cast<double>(s.rows * s.width + s.elements()) +
-            static_cast<double>(ByteSize(s.type, s.elements()));
+  const void* a = p.buffers->Values(s.rows * s.width, a_type, 2.0);
+  const void* b = p.buffers->Values(s.elements(), b_type, 1.0);
+  const auto bound = [type = s.type](std::int64_t, double sum) { return Rounded(type, sum, 1); };
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements(), bound)};
+  p.args = {a, b, p.outputs[0].data, a_type, b_type, s.type, s.rows, s.times, s.width};
+  p.bytes = static_cast<double>(ByteSize(a_type, s.rows * s.width) +
+                                ByteSize(b_type, s.elements()) + ByteSize(s.type, s.elements()));
   p.flops = static_cast<double>(s.elements());
   return p;
+}
+
+std::vector<Case<AddArgs>> AddCases() {
+  std::vector<Case<AddArgs>> cases;
+  for (const DType a : {kF32, kBF16}) {
+    for (const DType b : {kF32, kBF16}) {
+      for (const RowsShape& s : kRowsShapes) {
+        cases.push_back({fmt::format("rows={}x{} width={} {}+{}->{}", s.rows, s.times, s.width,
+                                     Short(a), Short(b), Short(s.type)),
+                         [=] { return MakeAdd(s, a, b); }, s.bench && a == b});
+      }
+    }
+  }
+  return cases;
 }
 
 Problem<BroadcastArgs> MakeBroadcast(const RowsShape& s) {
@@ -62,6 +72,23 @@ Problem<BroadcastArgs> MakeBroadcast(const RowsShape& s) {
   p.outputs = {NewOutput(*p.buffers, "out", s.type, s.elements())};
   p.args = {x, p.outputs[0].data, s.type, s.rows, s.times, s.width};
   p.bytes = static_cast<double>(ByteSize(s.type, s.rows * s.width + s.elements()));
+  return p;
+}
+
+// Columns of wider rows, `times` as many of one as of the other.
+Problem<ConcatArgs> MakeConcat(const RowsShape& s) {
+  Problem<ConcatArgs> p;
+  p.buffers = std::make_shared<Buffers>(s.seed());
+  ConcatArgs& a = p.args;
+  a = {.type = s.type, .rows = s.rows, .a_width = s.times * s.width, .b_width = s.width};
+  a.a_row = a.a_width + 3;
+  a.b_row = a.b_width + s.times;
+  a.a = p.buffers->Values(s.rows * a.a_row, s.type, 1.0);
+  a.b = p.buffers->Values(s.rows * a.b_row, s.type, 1.0);
+  const std::int64_t elements = s.rows * (a.a_width + a.b_width);
+  p.outputs = {NewOutput(*p.buffers, "out", s.type, elements)};
+  a.out = p.outputs[0].data;
+  p.bytes = 2.0 * static_cast<double>(ByteSize(s.type, elements));
   return p;
 }
 
@@ -163,6 +190,8 @@ struct RmsNormShape {
   DType out = kBF16;
   bool weighted = true;
   bool bench = false;
+  std::int64_t x_row = 0;  // 0: packed; else the columns from x_begin on of rows of this width
+  std::int64_t x_begin = 0;
 };
 
 Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
@@ -172,7 +201,9 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
   // A sum of squares has no cancellation: its relative error is at most the length of a chain, and
   // the square root halves it.
   const double ulps = (static_cast<double>(s.width) / 16 + 6) / 2 + 4;
-  p.args.x = p.buffers->Values(n, s.x, 3.0, 0.5);
+  const std::int64_t row = s.x_row > 0 ? s.x_row : s.width;
+  p.args.x = static_cast<const std::byte*>(p.buffers->Values(s.rows * row, s.x, 3.0, 0.5)) +
+             ByteSize(s.x, s.x_begin);
   if (s.weighted) p.args.weight = p.buffers->Floats(s.width, 0.3, 1.0);
   p.outputs = {NewOutput(*p.buffers, "out", s.out, n, Relative(s.out, ulps))};
   p.args.out = p.outputs[0].data;
@@ -181,6 +212,7 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
   p.args.rows = s.rows;
   p.args.width = s.width;
   p.args.eps = 1e-6f;
+  p.args.x_row = s.x_row;
   p.bytes = static_cast<double>(ByteSize(s.x, n) + ByteSize(s.out, n)) +
             4.0 * static_cast<double>(s.weighted ? s.width : 0);
   p.flops = 4.0 * static_cast<double>(n);
@@ -188,6 +220,13 @@ Problem<RmsNormArgs> MakeRmsNorm(const RmsNormShape& s) {
 }
 
 std::unique_ptr<Suite> RmsNormSuite() {
+  const auto make_case = [](const RmsNormShape& s) {
+    return Case<RmsNormArgs>{
+        fmt::format("rows={} width={} {}->{}{}{}", s.rows, s.width, Short(s.x), Short(s.out),
+                    s.weighted ? "" : " weightless",
+                    s.x_row > 0 ? fmt::format(" from {} of {}", s.x_begin, s.x_row) : ""),
+        [s] { return MakeRmsNorm(s); }, s.bench};
+  };
   std::vector<Case<RmsNormArgs>> cases;
   for (const RmsNormShape& s :
        {RmsNormShape{0, 64, kBF16, kBF16, true, false},
@@ -197,19 +236,35 @@ std::unique_ptr<Suite> RmsNormSuite() {
         RmsNormShape{5, 250, kBF16, kF32, false, false},
         RmsNormShape{1, 4096, kBF16, kBF16, true, true},
         RmsNormShape{65, 4096, kBF16, kBF16, true, true},
-        RmsNormShape{33, 512, kF32, kF32, false, false}}) {
-    cases.push_back({fmt::format("rows={} width={} {}->{}{}", s.rows, s.width, Short(s.x),
-                                 Short(s.out), s.weighted ? "" : " weightless"),
-                     [s] { return MakeRmsNorm(s); }, s.bench});
+        RmsNormShape{33, 512, kF32, kF32, false, false},
+        RmsNormShape{17, 512, kF32, kBF16, true, false, 2112, 1536},
+        RmsNormShape{3, 1280, kBF16, kBF16, true, false, 1792, 0},
+        RmsNormShape{2, 8192, kBF16, kF32, true, false, 8704, 512},
+        RmsNormShape{2, 8193, kF32, kBF16, true, false, 8200, 3},
+        RmsNormShape{1, 16400, kBF16, kBF16, true, false},
+        RmsNormShape{65537, 8, kBF16, kBF16, true, false, 16, 8},
+        RmsNormShape{90000, 5, kF32, kBF16, true, false, 7, 1}}) {
+    cases.push_back(make_case(s));
   }
-  return MakeSuite("rms_norm", ops::RmsNormKernels(), std::move(cases));
+  GpuBench<RmsNormArgs> bench;
+  for (const std::int64_t rows : {1, 64, 1024, 4096}) {
+    for (const RmsNormShape& s : {RmsNormShape{rows, 7168, kBF16, kBF16, true, true},
+                                  RmsNormShape{rows, 1536, kF32, kBF16, true, true, 2112, 0},
+                                  RmsNormShape{rows, 512, kF32, kBF16, true, true, 2112, 1536},
+                                  RmsNormShape{rows * 64, 512, kF32, kF32, false, true},
+                                  RmsNormShape{rows * 64, 128, kBF16, kF32, true, true}}) {
+      bench.cases.push_back(make_case(s));
+    }
+  }
+  return MakeSuite("rms_norm", ops::RmsNormKernels(), std::move(cases), std::move(bench));
 }
 
 }  // namespace
 
 void AddElementwiseSuites(std::vector<std::unique_ptr<Suite>>& to) {
-  to.push_back(MakeSuite("add", ops::AddKernels(), RowsCases(MakeAdd)));
+  to.push_back(MakeSuite("add", ops::AddKernels(), AddCases()));
   to.push_back(MakeSuite("broadcast", ops::BroadcastKernels(), RowsCases(MakeBroadcast)));
+  to.push_back(MakeSuite("concat", ops::ConcatKernels(), RowsCases(MakeConcat)));
   to.push_back(EmbeddingSuite());
   to.push_back(MakeSuite("gather_rows", ops::GatherRowsKernels(), RowsCases(MakeGatherRows)));
   to.push_back(RmsNormSuite());

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "harness/fp8_outputs.h"
 #include "harness/mhc_cases.h"
-#include "harness/mhc_fp8.h"
 #include "ops/tables.h"
 
 namespace birkhoff::harness {
@@ -108,10 +108,7 @@ double BoundaryBytes(const MhcShape& s) {
   const double bytes =
       2 * s.stream_bytes() + s.row_bytes() + s.fn_bytes() + 2 * s.coefficient_bytes();
   if (s.fp8.group == 0) return bytes + s.row_bytes();
-  const double of_scale = s.fp8.scale == Fp8Scale::kE8M0 ? 1 : 4;
-  return bytes + (s.only_fp8 ? 0 : s.row_bytes()) +
-         static_cast<double>(s.tokens * s.hidden) *
-             (1 + of_scale / static_cast<double>(s.fp8.group));
+  return bytes + (s.only_fp8 ? 0 : s.row_bytes()) + Fp8Shape{s.tokens, s.hidden, s.fp8}.bytes();
 }
 
 // A boundary whose h is read with `pre`, or with its own where that is null.
@@ -159,8 +156,12 @@ void FillBoundary(const MhcShape& s, MhcArithmetic arithmetic, const float* pre,
   p.bytes = BoundaryBytes(s);
   p.flops = s.mix_flops() + s.projection_flops();
   if (s.fp8.group == 0) return;
-  a.fp8 = AddFp8(b, s, bound, outputs);
-  if (!s.only_fp8) p.also = [s, h = a.h, fp8 = a.fp8] { return DiffersFromH(s, h, fp8); };
+  const Fp8Shape shape = {s.tokens, s.hidden, s.fp8};
+  a.fp8 = AddFp8(b, shape, bound, outputs);
+  if (!s.only_fp8)
+    p.also = [shape, h = a.h, fp8 = a.fp8] {
+      return DiffersFromFp8Of(h, kBF16, shape.width, shape, fp8);
+    };
 }
 
 Problem<MhcBoundaryArgs> MakeBoundary(const MhcShape& s, MhcArithmetic arithmetic) {

@@ -168,12 +168,21 @@ struct RouteShape {
   enum class Logits { kNormal, kTied, kSpecial } logits = Logits::kNormal;
   bool by_table = false;
   bool bench = false;
+  Scoring scoring = Scoring::kSqrtSoftplus;
+  std::int64_t groups = 1;
+  std::int64_t topk_groups = 1;
+  bool normalise = true;
 };
 
 std::string ToString(const RouteShape& s) {
   constexpr std::string_view kLogits[] = {"", " tied", " special"};
-  return fmt::format("T={} E={} k={}{}{}", s.tokens, s.experts, s.k,
-                     kLogits[static_cast<int>(s.logits)], s.by_table ? " by table" : "");
+  std::string name =
+      fmt::format("T={} E={} k={}{}{}", s.tokens, s.experts, s.k,
+                  kLogits[static_cast<int>(s.logits)], s.by_table ? " by table" : "");
+  if (s.scoring == Scoring::kSigmoid) name += " sigmoid";
+  if (s.groups > 1) name += fmt::format(" groups={}/{}", s.topk_groups, s.groups);
+  if (!s.normalise) name += " as they are";
+  return name;
 }
 
 Problem<RouteArgs> MakeRoute(const RouteShape& s) {
@@ -183,6 +192,10 @@ Problem<RouteArgs> MakeRoute(const RouteShape& s) {
   a.experts = s.experts;
   a.k = s.k;
   a.scale = 2.5f;
+  a.scoring = s.scoring;
+  a.groups = s.groups;
+  a.topk_groups = s.topk_groups;
+  a.normalise = s.normalise;
   float* logits = buffers->Floats(s.tokens * s.experts, 3);
   float* bias = buffers->Floats(s.experts, s.logits == RouteShape::Logits::kTied ? 0 : 1);
   for (std::int64_t i = 0; i < s.tokens * s.experts; ++i) {
@@ -204,9 +217,10 @@ Problem<RouteArgs> MakeRoute(const RouteShape& s) {
   const std::int64_t slots = s.tokens * s.k;
   a.expert = static_cast<std::int32_t*>(buffers->Bytes(slots * 4));
   a.weight = static_cast<float*>(buffers->Bytes(slots * 4));
-  // k - 1 additions, that of 1e-20 and its own rounding, a division and a product.
-  const auto bound = [k = s.k](std::int64_t, double expected) {
-    return static_cast<double>(k + 4) * kF32Eps * std::abs(expected);
+  // k - 1 additions, that of 1e-20 and its own rounding, a division and a product; denormal, the
+  // quotient, what it becomes times the scale, and the definition are off by half the smallest.
+  const auto bound = [k = s.k, scale = a.scale](std::int64_t, double expected) {
+    return static_cast<double>(k + 4) * kF32Eps * std::abs(expected) + (scale + 2) * 0x1p-150;
   };
   Problem<RouteArgs> p{
       a,
@@ -228,6 +242,16 @@ std::vector<RouteShape> RouteShapes() {
       {17, 16, 4, Logits::kNormal, true},
       {1, 256, 6, Logits::kNormal, false, true},
       {32, 256, 6, Logits::kNormal, false, true},
+      {5, 7, 3, Logits::kNormal, false, false, Scoring::kSigmoid},
+      {9, 12, 8, Logits::kSpecial, false, false, Scoring::kSigmoid},
+      {17, 16, 4, Logits::kNormal, true, false, Scoring::kSigmoid, 1, 1, false},
+      {33, 24, 5, Logits::kNormal, false, false, Scoring::kSigmoid, 4, 2},
+      {33, 24, 6, Logits::kTied, false, false, Scoring::kSigmoid, 12, 3},  // all that are kept
+      {33, 24, 6, Logits::kSpecial, false, false, Scoring::kSigmoid, 8, 5, false},
+      {9, 16, 2, Logits::kNormal, false, false, Scoring::kSqrtSoftplus, 2, 2},
+      {1, 256, 8, Logits::kNormal, false, true, Scoring::kSigmoid, 8, 4},
+      {32, 256, 8, Logits::kNormal, false, true, Scoring::kSigmoid, 8, 4},
+      {1, 384, 8, Logits::kNormal, false, true, Scoring::kSigmoid},
   };
 }
 

@@ -15,13 +15,19 @@ struct RopeShape {
   DType out = kBF16;
   bool inverse = false;
   bool bench = false;
+  RopePairing pairing = RopePairing::kAdjacent;
+  std::int64_t x_row = 0;  // 0: packed; else the columns from x_begin on of rows of this width
+  std::int64_t x_begin = 0;
 };
 
 Problem<RopeArgs> MakeRope(const RopeShape& s) {
   Problem<RopeArgs> p;
   p.buffers = std::make_shared<Buffers>(static_cast<std::uint64_t>(s.tokens * 8191 + s.dim));
   const std::int64_t n = s.tokens * s.heads * s.dim;
-  void* x = p.buffers->Values(n, s.x, 1.0);
+  const std::int64_t row = s.x_row > 0 ? s.x_row : s.dim;
+  const void* x =
+      static_cast<const std::byte*>(p.buffers->Values(s.tokens * s.heads * row, s.x, 1.0)) +
+      ByteSize(s.x, s.x_begin);
   float* table = p.buffers->Floats(s.tokens * s.pairs * 2, 1.0);
   for (std::int64_t i = 0; i < s.tokens * s.pairs; ++i) {
     const double angle = 6.3 * p.buffers->Uniform();
@@ -29,18 +35,22 @@ Problem<RopeArgs> MakeRope(const RopeShape& s) {
     table[2 * i + 1] = static_cast<float>(std::sin(angle));
   }
   // One product is rounded, then the sum: two roundings of at most |e| + |o| <= sqrt 2 |pair|.
-  const auto bound = [s, x](std::int64_t i, double expected) {
+  const auto bound = [s, x, row](std::int64_t i, double expected) {
     const std::int64_t channel = i % s.dim - (s.dim - 2 * s.pairs);
     if (channel < 0) return Rounded(s.out, expected);
-    const auto at = [&](std::int64_t j) {
+    const auto at = [&](std::int64_t c) {
+      const std::int64_t j = i / s.dim * row + s.dim - 2 * s.pairs + c;
       return s.x == kF32 ? static_cast<double>(static_cast<const float*>(x)[j])
                          : static_cast<double>(static_cast<float>(static_cast<const bf16*>(x)[j]));
     };
-    const std::int64_t even = i - channel % 2;
-    return Rounded(s.out, expected) + 3 * kF32Eps * (std::abs(at(even)) + std::abs(at(even + 1)));
+    const std::int64_t other = s.pairing == RopePairing::kAdjacent ? channel + 1 - channel % 2 * 2
+                               : channel < s.pairs                 ? channel + s.pairs
+                                                                   : channel - s.pairs;
+    return Rounded(s.out, expected) + 3 * kF32Eps * (std::abs(at(channel)) + std::abs(at(other)));
   };
   p.outputs = {NewOutput(*p.buffers, "out", s.out, n, bound)};
-  p.args = {x, table, p.outputs[0].data, s.x, s.out, s.tokens, s.heads, s.dim, s.pairs, s.inverse};
+  p.args = {x,       table, p.outputs[0].data, s.x,       s.out,     s.tokens,
+            s.heads, s.dim, s.pairs,           s.inverse, s.pairing, s.x_row};
   p.bytes = static_cast<double>(ByteSize(s.x, n) + ByteSize(s.out, n)) +
             8.0 * static_cast<double>(s.tokens * s.pairs);
   p.flops = 6.0 * static_cast<double>(s.tokens * s.heads * s.pairs);
@@ -48,19 +58,45 @@ Problem<RopeArgs> MakeRope(const RopeShape& s) {
 }
 
 std::unique_ptr<Suite> RopeSuite() {
+  constexpr RopePairing kAdjacent = RopePairing::kAdjacent;
+  constexpr RopePairing kHalf = RopePairing::kHalf;
+  const auto make_case = [](const RopeShape& s) {
+    return Case<RopeArgs>{
+        fmt::format("T={} H={} D={} P={} {}->{}{}{}{}", s.tokens, s.heads, s.dim, s.pairs,
+                    Short(s.x), Short(s.out), s.inverse ? " inverse" : "",
+                    s.pairing == kHalf ? " half" : "",
+                    s.x_row > 0 ? fmt::format(" from {} of {}", s.x_begin, s.x_row) : ""),
+        [s] { return MakeRope(s); }, s.bench};
+  };
   std::vector<Case<RopeArgs>> cases;
-  for (const RopeShape& s : {RopeShape{0, 2, 8, 4, kF32, kF32, false, false},
-                             RopeShape{3, 1, 2, 1, kF32, kBF16, false, false},
-                             RopeShape{2, 3, 19, 5, kBF16, kF32, true, false},
-                             RopeShape{5, 2, 40, 20, kF32, kF32, true, false},
-                             RopeShape{4, 6, 64, 16, kBF16, kBF16, false, false},
-                             RopeShape{1, 64, 512, 32, kBF16, kBF16, false, true},
-                             RopeShape{16, 64, 512, 32, kF32, kBF16, true, true}}) {
-    cases.push_back({fmt::format("T={} H={} D={} P={} {}->{}{}", s.tokens, s.heads, s.dim, s.pairs,
-                                 Short(s.x), Short(s.out), s.inverse ? " inverse" : ""),
-                     [s] { return MakeRope(s); }, s.bench});
+  for (const RopeShape& s :
+       {RopeShape{0, 2, 8, 4, kF32, kF32, false, false},
+        RopeShape{3, 1, 2, 1, kF32, kBF16, false, false},
+        RopeShape{2, 3, 19, 5, kBF16, kF32, true, false},
+        RopeShape{5, 2, 40, 20, kF32, kF32, true, false},
+        RopeShape{4, 6, 64, 16, kBF16, kBF16, false, false},
+        RopeShape{2, 3, 19, 5, kBF16, kF32, true, false, kHalf},
+        RopeShape{3, 5, 64, 32, kF32, kBF16, false, false, kHalf},
+        RopeShape{5, 2, 70, 33, kF32, kF32, true, false, kHalf, 75, 3},
+        RopeShape{17, 3, 64, 32, kF32, kBF16, false, false, kAdjacent, 192, 128},
+        RopeShape{33, 1, 64, 32, kBF16, kF32, false, false, kAdjacent, 2112, 2048},
+        RopeShape{7, 2, 48, 8, kBF16, kBF16, true, false, kHalf, 56, 8},
+        RopeShape{65537, 1, 8, 4, kF32, kBF16, false, false, kAdjacent, 12, 4},
+        RopeShape{90000, 2, 3, 1, kBF16, kBF16, false, false, kHalf},
+        RopeShape{1, 64, 512, 32, kBF16, kBF16, false, true},
+        RopeShape{16, 64, 512, 32, kF32, kBF16, true, true}}) {
+    cases.push_back(make_case(s));
   }
-  return MakeSuite("rope", ops::RopeKernels(), std::move(cases));
+  GpuBench<RopeArgs> bench;
+  for (const std::int64_t t : {1, 64, 1024, 4096}) {
+    for (const RopeShape& s :
+         {RopeShape{t, 64, 512, 32, kF32, kBF16, false, true},
+          RopeShape{t, 64, 128, 64, kF32, kBF16, false, true, kHalf},
+          RopeShape{t, 1, 64, 32, kF32, kBF16, false, true, kAdjacent, 2112, 2048}}) {
+      bench.cases.push_back(make_case(s));
+    }
+  }
+  return MakeSuite("rope", ops::RopeKernels(), std::move(cases), std::move(bench));
 }
 
 struct RopeTableShape {

@@ -34,6 +34,11 @@ inline constexpr double kBf16MeanLogprob = 0.02;  // nats, mean |difference| ove
 inline constexpr double kBf16Margin = 0.25;       // first choices agree where the gap is wider
 inline constexpr double kBf16Perplexity = 0.005;  // relative, over all prompts
 
+// Bounds of checkpoints with FP8 activations: a change of 1e-7 flips roundings, so that no prompt
+// but a short one can be compared closely. Over all prompts, in either precision.
+inline constexpr double kFp8MeanLogprob = 0.05;  // nats
+inline constexpr double kFp8FirstChoices = 0.2;  // share of positions with another first choice
+
 // One figure of one prompt, or of all.
 struct GoldenCheck {
   std::string prompt = {};  // "8", or "all"

@@ -5,6 +5,8 @@ list(APPEND ref_sources
   elementwise.cc
   embedding.cc
   experts.cc
+  gqa_attention.cc
+  head_linear.cc
   index_topk.cc
   kv_write.cc
   linear.cc
@@ -15,6 +17,8 @@ list(APPEND ref_sources
   mhc_head.cc
   mhc_post.cc
   mhc_tail.cc
+  norm_rope.cc
+  quantise.cc
   rms_norm.cc
   rope.cc
   route.cc
@@ -22,10 +26,13 @@ list(APPEND ref_sources
 list(APPEND cpu_sources
   attention.cc
   compress.cc
+  dual_rms_norm.cc
   elementwise.cc
   embedding.cc
   experts.cc
   gemm.cc
+  gqa_attention.cc
+  head_linear.cc
   index_topk.cc
   kv_write.cc
   linear.cc
@@ -36,8 +43,12 @@ list(APPEND cpu_sources
   mhc_head.cc
   mhc_post.cc
   mhc_tail.cc
+  norm_rope.cc
+  norm_rope_write.cc
+  quantise.cc
   rms_norm.cc
   rope.cc
+  rope_write.cc
   route.cc
 )
 list(APPEND gpu_sources
@@ -45,6 +56,8 @@ list(APPEND gpu_sources
   cuda/sm80/mhc.cu
   cuda/sm80/mhc_streams.cu
   gpu/mhc.cu
+  gpu/rows.cu
+  gpu/quantise.cu
 )
 list(APPEND sm90_sources
   mhc_boundary.cu

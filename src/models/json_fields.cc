@@ -83,6 +83,15 @@ double JsonFields::Real(Names names, double lo, double hi, std::optional<double>
   return lo;
 }
 
+bool JsonFields::Flag(Names names, bool fallback) {
+  const Json* value = Find(names);
+  if (value == nullptr) return fallback;
+  if (value->is_boolean()) return value->get<bool>();
+  Fail(StatusCode::kInvalidArgument,
+       fmt::format("'{}' is {}, expected true or false", *names.begin(), Show(*value)));
+  return fallback;
+}
+
 std::vector<std::int64_t> JsonFields::Ints(Names names, std::int64_t lo, std::int64_t hi) {
   const Json* list = Find(names);
   if (list == nullptr) return {};

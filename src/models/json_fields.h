@@ -37,6 +37,8 @@ class JsonFields {
                    std::optional<std::int64_t> fallback = {});
   double Real(Names names, double lo, double hi, std::optional<double> fallback = {});
 
+  bool Flag(Names names, bool fallback);
+
   // Lists, each entry checked as above; empty when the field is absent.
   std::vector<std::int64_t> Ints(Names names, std::int64_t lo, std::int64_t hi);
   std::vector<std::string> Strings(Names names);

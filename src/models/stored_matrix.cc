@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <bit>
 #include <cstring>
 
 #include "models/value_check.h"
@@ -17,6 +18,33 @@ Status CheckShape(const StoredTensor& t, const Shape& expected, std::string_view
   if (t.view.shape == expected) return Status::Ok();
   return Error(t, fmt::format("shape {} of {}, expected {}{}", t.view.shape.ToString(),
                               Name(t.view.dtype), expected.ToString(), why));
+}
+
+// binary16 to binary32; exact.
+float F16ToFloat(std::uint16_t h) {
+  const std::uint32_t magnitude = h & 0x7fffu;
+  if (magnitude < 0x0400) {  // zero and subnormals: units of 2^-24
+    const float v = static_cast<float>(magnitude) * 0x1p-24f;
+    return (h & 0x8000u) != 0 ? -v : v;
+  }
+  // The exponent moves from bias 15 to bias 127; all ones stay all ones.
+  const std::uint32_t bias = magnitude >= 0x7c00 ? (255u - 31u) << 23 : (127u - 15u) << 23;
+  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
+  return std::bit_cast<float>(sign | ((magnitude << 13) + bias));
+}
+
+float ToFloat(DType dtype, const std::byte* p) {
+  std::uint16_t half = 0;
+  if (dtype == DType::kF32) {
+    float v = 0;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+  std::memcpy(&half, p, sizeof half);
+  if (dtype == DType::kF16) return F16ToFloat(half);
+  bf16 v;
+  v.bits = half;
+  return static_cast<float>(v);
 }
 
 bool IsE8M0(DType t) { return t == DType::kF8E8M0 || t == DType::kU8; }
@@ -36,14 +64,20 @@ Result<WeightMatrix> DescribeFp8(WeightMatrix m, const StoredTensor& weight,
     return Shape{(m.rows + b - 1) / b, (m.cols + b - 1) / b};
   };
   for (const std::int32_t b : {block, 128, 32}) {
-    if (scale.view.shape != blocks(b)) continue;
+    if (b < 1 || scale.view.shape != blocks(b)) continue;
     m.block_rows = m.block_cols = b;
     return m;
   }
-  return Error(scale, fmt::format("shape {}, expected {} for 128 x 128 blocks or {} for 32 x 32 "
-                                  "blocks of a [{}, {}] weight",
+  const Shape per_row = {m.rows, 1};
+  if (scale.view.shape == per_row) {
+    m.block_rows = 1;
+    m.block_cols = static_cast<std::int32_t>(m.cols);
+    return m;
+  }
+  return Error(scale, fmt::format("shape {}, expected {} for 128 x 128 blocks, {} for 32 x 32 "
+                                  "blocks or {} for the rows of a [{}, {}] weight",
                                   scale.view.shape.ToString(), blocks(128).ToString(),
-                                  blocks(32).ToString(), m.rows, m.cols));
+                                  blocks(32).ToString(), per_row.ToString(), m.rows, m.cols));
 }
 
 Result<WeightMatrix> DescribeMxfp4(WeightMatrix m, const StoredTensor& weight,
@@ -104,6 +138,16 @@ Result<WeightMatrix> DescribeMatrix(const StoredTensor& weight, const StoredTens
   }
   BK_RETURN_IF_ERROR(CheckShape(weight, {rows, cols}, ""));
   return m;
+}
+
+Result<StoredTensor> AsF32(const StoredTensor& tensor, float* data) {
+  const DType dtype = tensor.view.dtype;
+  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kF16)
+    return Error(tensor, fmt::format("dtype {}, expected F32, BF16 or F16", Name(dtype)));
+  const auto* p = static_cast<const std::byte*>(tensor.view.data);
+  const std::int64_t n = tensor.view.shape.elements();
+  for (std::int64_t i = 0; i < n; ++i, p += SizeOf(dtype)) data[i] = ToFloat(dtype, p);
+  return StoredTensor{{data, DType::kF32, tensor.view.shape}, tensor.where};
 }
 
 Status CheckMatrixValues(const WeightMatrix& m, const StoredTensor& weight,

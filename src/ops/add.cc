@@ -36,9 +36,9 @@ Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<con
   BK_RETURN_IF_ERROR(ExpectCount("add", in, 2));
   const ValueType& a = in[0];
   const ValueType& b = in[1];
-  BK_RETURN_IF_ERROR(ExpectType("add a", a, DType::kF32));
+  BK_RETURN_IF_ERROR(ExpectFloat("add a", a));
   BK_RETURN_IF_ERROR(ExpectRank("add a", a, 2));
-  BK_RETURN_IF_ERROR(ExpectType("add b", b, DType::kF32));
+  BK_RETURN_IF_ERROR(ExpectFloat("add b", b));
   if (b.shape.size() == 3) {
     BK_RETURN_IF_ERROR(ExpectShape("add b", b, {a.shape[0], b.shape[1], a.shape[1]}));
   } else {
@@ -49,8 +49,10 @@ Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<con
 
 void Bind(const Call& call, AddArgs& a) {
   const Operand& b = call.in[1];
-  a.a = static_cast<const float*>(call.in[0].data);
-  a.b = static_cast<const float*>(b.data);
+  a.a = call.in[0].data;
+  a.a_type = call.in[0].dtype;
+  a.b = b.data;
+  a.b_type = b.dtype;
   a.out = call.out[0].data;
   a.out_type = call.out[0].dtype;
   a.rows = b.dim[0];
@@ -66,6 +68,7 @@ Result<std::unique_ptr<Prepared>> Prepare(const Attributes&, const Call& largest
 }  // namespace
 
 std::span<const Kernel<AddArgs>> AddKernels() { return kTable; }
-const OpDef kAdd = {.name = "add", .infer = Infer, .prepare = Prepare};
+const OpDef kAdd = {
+    .name = "add", .infer = Infer, .prepare = Prepare, .in_place = {.operand = 1, .result = 0}};
 
 }  // namespace birkhoff::ops

@@ -6,6 +6,7 @@
 #include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
+#include "ops/fp8_results.h"
 #include "ops/mhc_checks.h"
 #include "ops/tables.h"
 #include "ops/typed_op.h"
@@ -80,14 +81,33 @@ constexpr Kernel<MhcBoundaryArgs> kTable[] = {
 };
 
 Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<const ValueType> in) {
-  BK_RETURN_IF_ERROR(ExpectCount("mhc_boundary", in, 8));
-  return InferBoundary("mhc_boundary", attributes, in);
+  if (in.size() != 7) BK_RETURN_IF_ERROR(ExpectCount("mhc_boundary", in, 8));
+  BK_ASSIGN_OR_RETURN(std::vector<ValueType> results,
+                      InferBoundary("mhc_boundary", attributes, in));
+  const std::int64_t group = attributes.Int("fp8_group");
+  if (group == 0) return results;
+  if (group != 32 && group != 128)
+    return Status::InvalidArgument(
+        fmt::format("mhc_boundary: expected fp8_group 0, 32 or 128, got {}", group));
+  const ValueType& h = results.back();
+  BK_RETURN_IF_ERROR(ExpectType("mhc_boundary streams with FP8", h, DType::kBF16));
+  BK_ASSIGN_OR_RETURN(
+      const std::vector<ValueType> fp8,
+      Fp8Types("mhc_boundary", h.shape, group, attributes.Int("fp8_scale"), kFp8GroupFloor));
+  results.insert(results.end(), fp8.begin(), fp8.end());
+  return results;
+}
+
+void Bind(const Call& call, MhcBoundaryArgs& a) {
+  BindBoundary(call, a);
+  if (call.out.size() > 5) BindFp8(call.out.subspan(5), a.fp8);
 }
 
 Result<std::unique_ptr<Prepared>> Prepare(const Attributes& attributes, const Call& largest,
                                           const PrepareOptions& options) {
-  const MhcBoundaryArgs a = BoundaryConstants(attributes);
-  return TypedOp<MhcBoundaryArgs, BindBoundary>::Make(kTable, a, largest, options);
+  MhcBoundaryArgs a = BoundaryConstants(attributes);
+  a.fp8.format = {attributes.Int("fp8_group"), static_cast<Fp8Scale>(attributes.Int("fp8_scale"))};
+  return TypedOp<MhcBoundaryArgs, Bind>::Make(kTable, a, largest, options);
 }
 
 }  // namespace
@@ -96,6 +116,7 @@ std::span<const Kernel<MhcBoundaryArgs>> MhcBoundaryKernels() { return kTable; }
 const OpDef kMhcBoundary = {.name = "mhc_boundary",
                             .infer = Infer,
                             .prepare = Prepare,
-                            .in_place = {.operand = 1, .result = 0}};
+                            .in_place = {.operand = 1, .result = 0},
+                            .takes = kSpreadSecond};
 
 }  // namespace birkhoff::ops

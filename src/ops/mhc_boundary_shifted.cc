@@ -82,6 +82,7 @@ std::span<const Kernel<MhcBoundaryShiftedArgs>> MhcBoundaryShiftedKernels() { re
 const OpDef kMhcBoundaryShifted = {.name = "mhc_boundary_shifted",
                                    .infer = Infer,
                                    .prepare = Prepare,
-                                   .in_place = {.operand = 1, .result = 0}};
+                                   .in_place = {.operand = 1, .result = 0},
+                                   .takes = kSpreadSecond};
 
 }  // namespace birkhoff::ops

@@ -85,7 +85,7 @@ Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attribut
   const Extent hidden = streams.shape[2];
   BK_RETURN_IF_ERROR(ExpectMhcParameters(op, streams, in.subspan(4), hc.times * (hc.times + 2), 3));
   BK_RETURN_IF_ERROR(CheckSite(op, attributes));
-  BK_RETURN_IF_ERROR(ExpectMhcNorm(op, streams, in[7]));
+  if (in.size() > 7) BK_RETURN_IF_ERROR(ExpectMhcNorm(op, streams, in[7]));
   return std::vector<ValueType>{Activation(streams.dtype, streams.shape),
                                 Activation(DType::kF32, {t, hc}), Activation(DType::kF32, {t, hc}),
                                 Activation(DType::kF32, {t, hc, hc}),
@@ -95,7 +95,7 @@ Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attribut
 void BindBoundary(const Call& call, MhcBoundaryArgs& a) {
   BindMix(call, a);
   BindSite(call.in.subspan(4), a.site);
-  a.norm_weight = static_cast<const float*>(call.in[7].data);
+  a.norm_weight = call.in.size() > 7 ? static_cast<const float*>(call.in[7].data) : nullptr;
   a.streams_out = call.out[0].data;
   a.pre_out = static_cast<float*>(call.out[1].data);
   a.post_out = static_cast<float*>(call.out[2].data);

@@ -66,17 +66,23 @@ Status ExpectMhcParameters(std::string_view op, const ValueType& streams,
 Status ExpectCoefficients(std::string_view what, const ValueType& v,
                           std::initializer_list<Extent> shape);
 
-// What a mix reads: x, streams, post, comb. BindMix: into arguments with those members and extents.
-Status ExpectMix(std::string_view op, std::span<const ValueType> in);
+// The streams of the arguments lie as those of the operand do.
 template <class Args>
-void BindMix(const Call& call, Args& a) {
-  const Operand& streams = call.in[1];
-  a.x = call.in[0].data;
+void BindStreams(const Operand& streams, Args& a) {
   a.streams = streams.data;
   a.type = streams.dtype;
   a.tokens = streams.dim[0];
   a.hc = streams.dim[1];
   a.hidden = streams.dim[2];
+  if (streams.layout == Layout::kSpread) a.layout.token = streams.row;  // and no step of streams
+}
+
+// What a mix reads: x, streams, post, comb. BindMix: into arguments with those members and extents.
+Status ExpectMix(std::string_view op, std::span<const ValueType> in);
+template <class Args>
+void BindMix(const Call& call, Args& a) {
+  BindStreams(call.in[1], a);
+  a.x = call.in[0].data;
   a.post = static_cast<const float*>(call.in[2].data);
   a.comb = static_cast<const float*>(call.in[3].data);
 }
@@ -91,8 +97,12 @@ MhcSite SiteConstants(const Attributes& attributes);
 // What the attributes must hold: at least one column step.
 Status CheckSite(std::string_view op, const Attributes& attributes);
 
-// What the boundaries share: x, streams, post, comb, fn, base, scale, norm in; streams, pre, post,
-// comb, h out.
+// Ops that read streams which may be spread: as operand 0, or behind x.
+inline constexpr OpDef::Takes kSpreadFirst[] = {{0, Layout::kSpread}};
+inline constexpr OpDef::Takes kSpreadSecond[] = {{1, Layout::kSpread}};
+
+// What the boundaries share: x, streams, post, comb, fn, base, scale and, or not, norm in; streams,
+// pre, post, comb, h out.
 Result<std::vector<ValueType>> InferBoundary(std::string_view op, const Attributes& attributes,
                                              std::span<const ValueType> in);
 void BindBoundary(const Call& call, MhcBoundaryArgs& a);

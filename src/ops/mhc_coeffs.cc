@@ -65,12 +65,7 @@ Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<con
 }
 
 void Bind(const Call& call, MhcCoeffsArgs& a) {
-  const Operand& streams = call.in[0];
-  a.streams = streams.data;
-  a.type = streams.dtype;
-  a.tokens = streams.dim[0];
-  a.hc = streams.dim[1];
-  a.hidden = streams.dim[2];
+  BindStreams(call.in[0], a);
   BindSite(call.in.subspan(1), a.site);
   a.pre = static_cast<float*>(call.out[0].data);
   a.post = static_cast<float*>(call.out[1].data);
@@ -87,6 +82,7 @@ Result<std::unique_ptr<Prepared>> Prepare(const Attributes& attributes, const Ca
 }  // namespace
 
 std::span<const Kernel<MhcCoeffsArgs>> MhcCoeffsKernels() { return kTable; }
-const OpDef kMhcCoeffs = {.name = "mhc_coeffs", .infer = Infer, .prepare = Prepare};
+const OpDef kMhcCoeffs = {
+    .name = "mhc_coeffs", .infer = Infer, .prepare = Prepare, .takes = kSpreadFirst};
 
 }  // namespace birkhoff::ops

@@ -57,12 +57,7 @@ Result<std::vector<ValueType>> Infer(const Attributes&, std::span<const ValueTyp
 }
 
 void Bind(const Call& call, MhcCollapseArgs& a) {
-  const Operand& streams = call.in[0];
-  a.streams = streams.data;
-  a.type = streams.dtype;
-  a.tokens = streams.dim[0];
-  a.hc = streams.dim[1];
-  a.hidden = streams.dim[2];
+  BindStreams(call.in[0], a);
   a.pre = static_cast<const float*>(call.in[1].data);
   a.out = call.out[0].data;
 }
@@ -75,6 +70,7 @@ Result<std::unique_ptr<Prepared>> Prepare(const Attributes&, const Call& largest
 }  // namespace
 
 std::span<const Kernel<MhcCollapseArgs>> MhcCollapseKernels() { return kTable; }
-const OpDef kMhcCollapse = {.name = "mhc_collapse", .infer = Infer, .prepare = Prepare};
+const OpDef kMhcCollapse = {
+    .name = "mhc_collapse", .infer = Infer, .prepare = Prepare, .takes = kSpreadFirst};
 
 }  // namespace birkhoff::ops

@@ -35,6 +35,8 @@ Status CheckFp8(std::string_view op, const MhcBoundaryArgs& a) {
   if (a.type != DType::kBF16) return wrong("format", "bf16 streams", Name(a.type));
   if (Name(to.format.scale).empty())
     return wrong("format.scale", "a Fp8Scale", static_cast<int>(to.format.scale));
+  if (!(to.format.floor >= 1e-30f && to.format.floor <= 1e30f))
+    return wrong("format.floor", "a number in [1e-30, 1e30]", to.format.floor);
   // No two scales at one place: a step of rows passes over all groups of one, or the other way.
   const auto passes = [](std::int64_t far, std::int64_t near, std::int64_t count) {
     return near >= 1 && (count <= 1 || (far - 1) / (count - 1) >= near);
@@ -87,6 +89,7 @@ Status CheckSame(std::string_view op, const Args& a, const Args& largest) {
     const Fp8Format& then = largest.fp8.format;
     if (now.group != then.group) return differs("fp8 groups", then.group, now.group);
     if (now.scale != then.scale) return differs("fp8 scales", Name(then.scale), Name(now.scale));
+    if (now.floor != then.floor) return differs("a fp8 floor", then.floor, now.floor);
   }
   if (!(a.layout == largest.layout))
     return Status::InvalidArgument(

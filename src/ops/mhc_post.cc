@@ -69,6 +69,7 @@ std::span<const Kernel<MhcPostArgs>> MhcPostKernels() { return kTable; }
 const OpDef kMhcPost = {.name = "mhc_post",
                         .infer = Infer,
                         .prepare = Prepare,
-                        .in_place = {.operand = 1, .result = 0}};
+                        .in_place = {.operand = 1, .result = 0},
+                        .takes = kSpreadSecond};
 
 }  // namespace birkhoff::ops

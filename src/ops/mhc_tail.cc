@@ -87,6 +87,7 @@ std::span<const Kernel<MhcTailArgs>> MhcTailKernels() { return kTable; }
 const OpDef kMhcTail = {.name = "mhc_tail",
                         .infer = Infer,
                         .prepare = Prepare,
-                        .in_place = {.operand = 1, .result = 0}};
+                        .in_place = {.operand = 1, .result = 0},
+                        .takes = kSpreadSecond};
 
 }  // namespace birkhoff::ops

@@ -38,12 +38,21 @@ std::string_view KindName(Kind kind) {
   return "?";
 }
 
+std::string_view LayoutText(Layout layout) {
+  switch (layout) {
+    case Layout::kPacked: return "";
+    case Layout::kColumns: return " columns";
+    case Layout::kSpread: return " spread";
+  }
+  return "?";
+}
+
 }  // namespace
 
 std::string ValueType::ToString() const {
   const std::string_view prefix = kind == Kind::kActivation ? "" : KindName(kind);
-  return fmt::format("{}{}{} {}", prefix, prefix.empty() ? "" : " ", Name(dtype),
-                     ops::ToString(shape));
+  return fmt::format("{}{}{} {}{}", prefix, prefix.empty() ? "" : " ", Name(dtype),
+                     ops::ToString(shape), LayoutText(layout));
 }
 
 Attributes::Attributes(std::initializer_list<Entry> entries)
@@ -67,6 +76,19 @@ std::int64_t Attributes::Int(std::string_view name) const {
 }
 double Attributes::Number(std::string_view name) const { return std::get<double>(*Find(name)); }
 bool Attributes::Flag(std::string_view name) const { return std::get<bool>(*Find(name)); }
+
+Result<std::vector<ValueType>> Infer(const OpDef& op, const Attributes& attributes,
+                                     std::span<const ValueType> in) {
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const bool takes = std::any_of(op.takes.begin(), op.takes.end(), [&](const OpDef::Takes& t) {
+      return t.operand == static_cast<int>(i) && t.layout == in[i].layout;
+    });
+    if (in[i].layout == Layout::kPacked || takes) continue;
+    return Status::InvalidArgument(
+        fmt::format("{} operand {}: expected packed rows, got {}", op.name, i, in[i].ToString()));
+  }
+  return op.infer(attributes, in);
+}
 
 Status ExpectCount(std::string_view op, std::span<const ValueType> in, std::size_t count) {
   if (in.size() == count) return {};

@@ -48,13 +48,22 @@ enum class Kind : std::uint8_t {
   kState,       // rows kept per sequence: [slots, capacity, width]
 };
 
+// How the elements of an activation lie. Only views make others than packed ones, and an op is
+// given one only where it says that it takes it.
+enum class Layout : std::uint8_t {
+  kPacked,   // one after another
+  kColumns,  // columns of wider rows: rows of the last dimension are equally far apart
+  kSpread,   // of rank 3: one row of the last dimension stands for all of the middle one
+};
+
 struct ValueType {
   Kind kind = Kind::kActivation;
   DType dtype = DType::kF32;
   std::vector<Extent> shape = {};  // kMatrix: [rows, cols]; kMatrices: [experts, rows, cols]
+  Layout layout = Layout::kPacked;
 
   bool operator==(const ValueType&) const = default;
-  std::string ToString() const;  // "bf16 [T, 4, 256]"
+  std::string ToString() const;  // "bf16 [T, 4, 256]", "bf16 [T, 64] columns"
 };
 
 // Named constants of a node: integers, numbers, flags.
@@ -91,6 +100,8 @@ struct Operand {
   DType dtype = DType::kF32;
   int rank = 0;
   std::int64_t dim[4] = {};  // symbols replaced by the step's counts
+  Layout layout = Layout::kPacked;
+  std::int64_t row = 0;  // elements from one row of the last dimension to the next
 
   StateRows state() const { return {data, dim[1], dim[2]}; }  // kState
 };
@@ -150,9 +161,22 @@ struct OpDef {
   };
   InPlace in_place = {};
 
-  // The result is the operand's memory under another shape: no kernel runs and prepare is null.
+  // Operands that may have another layout than a packed one.
+  struct Takes {
+    int operand = 0;
+    Layout layout = Layout::kPacked;
+  };
+  std::span<const Takes> takes = {};
+
+  // The result is memory of the operand under another shape: no kernel runs and prepare is null.
   bool view = false;
+  // Of a view: the element of the operand's row at which the result's begins; null: the first.
+  std::int64_t (*begin)(const Attributes& attributes) = nullptr;
 };
+
+// op.infer, after a look at the layouts.
+Result<std::vector<ValueType>> Infer(const OpDef& op, const Attributes& attributes,
+                                     std::span<const ValueType> in);
 
 // Every op, ordered by name, and one by name (null when there is none).
 std::span<const OpDef* const> AllOps();

@@ -8,10 +8,15 @@ namespace {
 
 // Ordered by name.
 constexpr std::array kOps = {
-    &kAdd,        &kAttention,   &kBroadcast, &kCompress, &kEmbedding,   &kExperts,
-    &kGatherRows, &kIndexTopk,   &kKvWrite,   &kLinear,   &kMhcBoundary, &kMhcBoundaryShifted,
-    &kMhcCoeffs,  &kMhcCollapse, &kMhcHead,   &kMhcPost,  &kMhcTail,     &kReshape,
-    &kRmsNorm,    &kRope,        &kRopeTable, &kRoute,    &kSwiglu,
+    &kAdd,        &kAttention,    &kBroadcast,       &kCompress,
+    &kConcat,     &kDualRmsNorm,  &kEmbedding,       &kExperts,
+    &kGatherRows, &kGqaAttention, &kHeadLinear,      &kIndexTopk,
+    &kKvWrite,    &kLinear,       &kMhcBoundary,     &kMhcBoundaryShifted,
+    &kMhcCoeffs,  &kMhcCollapse,  &kMhcHead,         &kMhcPost,
+    &kMhcTail,    &kNormRope,     &kNormRopeWrite,   &kQuantise,
+    &kReshape,    &kRmsNorm,      &kRmsNormQuantise, &kRope,
+    &kRopeTable,  &kRopeWrite,    &kRoute,           &kSlice,
+    &kSpread,     &kSwiglu,       &kSwigluQuantise,
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "kernels/args/rms_norm.h"
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/gpu/kernels.h"
 #include "kernels/ref/kernels.h"
 #include "ops/defs.h"
 #include "ops/tables.h"
@@ -10,6 +11,12 @@ namespace birkhoff::ops {
 namespace {
 
 constexpr Kernel<RmsNormArgs> kTable[] = {
+    {.name = "gpu/rms_norm",
+     .bits = "f32x16",
+     .source = "own",
+     .device = DeviceKind::kGpu,
+     .refuses = NeedsGpu<RmsNormArgs>,
+     .run = gpu::RmsNorm},
     {.name = "cpu/avx512/rms_norm",
      .bits = "f32x16",
      .source = "own",
@@ -32,6 +39,8 @@ constexpr Kernel<RmsNormArgs> kTable[] = {
      .run = ref::RmsNorm},
 };
 
+constexpr OpDef::Takes kTakes[] = {{0, Layout::kColumns}};
+
 Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<const ValueType> in) {
   if (in.size() != 1) BK_RETURN_IF_ERROR(ExpectCount("rms_norm", in, 2));
   BK_RETURN_IF_ERROR(ExpectFloat("rms_norm x", in[0]));
@@ -50,6 +59,7 @@ void Bind(const Call& call, RmsNormArgs& a) {
   a.out = call.out[0].data;
   a.out_type = call.out[0].dtype;
   a.width = x.dim[x.rank - 1];
+  a.x_row = x.row;
   a.rows = 1;
   for (int i = 0; i + 1 < x.rank; ++i) a.rows *= x.dim[i];
 }
@@ -64,6 +74,6 @@ Result<std::unique_ptr<Prepared>> Prepare(const Attributes& attributes, const Ca
 }  // namespace
 
 std::span<const Kernel<RmsNormArgs>> RmsNormKernels() { return kTable; }
-const OpDef kRmsNorm = {.name = "rms_norm", .infer = Infer, .prepare = Prepare};
+const OpDef kRmsNorm = {.name = "rms_norm", .infer = Infer, .prepare = Prepare, .takes = kTakes};
 
 }  // namespace birkhoff::ops

@@ -15,16 +15,19 @@ constexpr Kernel<RouteArgs> kTable[] = {
      .bits = "f32",
      .source = "own",
      .refuses = Needs<CpuIsa::kAvx512, RouteArgs>,
+     .scratch = cpu::RouteScratch,
      .run = cpu::avx512::Route},
     {.name = "cpu/avx2/route",
      .bits = "f32",
      .source = "own",
      .refuses = Needs<CpuIsa::kAvx2, RouteArgs>,
+     .scratch = cpu::RouteScratch,
      .run = cpu::avx2::Route},
     {.name = "cpu/generic/route",
      .bits = "f32",
      .source = "own",
      .refuses = Never<RouteArgs>,
+     .scratch = cpu::RouteScratch,
      .run = cpu::generic::Route},
     {.name = "ref/route",
      .bits = "f64",
@@ -32,6 +35,25 @@ constexpr Kernel<RouteArgs> kTable[] = {
      .refuses = Never<RouteArgs>,
      .run = ref::Route},
 };
+
+Status CheckGroups(const Attributes& attributes, std::int64_t experts, bool by_table) {
+  const std::int64_t groups = attributes.Int("groups");
+  const std::int64_t kept = attributes.Int("topk_groups");
+  const std::int64_t k = attributes.Int("k");
+  if (groups == 1 && kept == 1) return {};
+  if (by_table || groups < 1 || experts % groups != 0 || experts / groups < 2)
+    return Status::InvalidArgument(fmt::format(
+        "route groups: expected {}, got {} of {} experts",
+        by_table ? "1 with a table" : "equal groups of at least 2 experts", groups, experts));
+  if (kept < 1 || kept > groups)
+    return Status::InvalidArgument(
+        fmt::format("route topk_groups: expected 1 to {} groups, got {}", groups, kept));
+  if (k > kept * (experts / groups))
+    return Status::InvalidArgument(
+        fmt::format("route k: expected at most the {} experts of {} groups, got {}",
+                    kept * (experts / groups), kept, k));
+  return {};
+}
 
 Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<const ValueType> in) {
   const bool by_table = in.size() == 3;
@@ -46,6 +68,7 @@ Result<std::vector<ValueType>> Infer(const Attributes& attributes, std::span<con
     return Status::InvalidArgument(
         fmt::format("route k: expected 1 to {} experts, got {}", experts, k));
   }
+  BK_RETURN_IF_ERROR(CheckGroups(attributes, experts, by_table));
   if (by_table) {
     BK_RETURN_IF_ERROR(ExpectKind("route table", in[1], Kind::kTable));
     BK_RETURN_IF_ERROR(ExpectRank("route table", in[1], 2));
@@ -80,6 +103,10 @@ Result<std::unique_ptr<Prepared>> Prepare(const Attributes& attributes, const Ca
   RouteArgs a;
   a.k = attributes.Int("k");
   a.scale = static_cast<float>(attributes.Number("scale"));
+  a.scoring = static_cast<Scoring>(attributes.Int("scoring"));
+  a.groups = attributes.Int("groups");
+  a.topk_groups = attributes.Int("topk_groups");
+  a.normalise = attributes.Flag("normalise");
   return TypedOp<RouteArgs, Bind>::Make(kTable, a, largest, options);
 }
 

@@ -11,6 +11,18 @@
 
 namespace birkhoff::ops {
 
+// The kernel for arguments that are as large as they get.
+template <class Args>
+Result<const Kernel<Args>*> ChooseKernel(std::span<const Kernel<Args>> table, const Args& largest,
+                                         const PrepareOptions& options, Selection* selection) {
+  BK_ASSIGN_OR_RETURN(const std::size_t row,
+                      Select(table, largest, *options.device, {options.force}, selection));
+  if (table[row].state != nullptr)
+    return Status::Unsupported(std::string(table[row].name) +
+                               " keeps state, which plans do not hold yet");
+  return &table[row];
+}
+
 // Prepared op over an argument struct. Bind is void(const Call&, Args&): it sets pointers and
 // extents; everything else was set once from the attributes.
 template <class Args, auto Bind>
@@ -21,13 +33,8 @@ class TypedOp final : public Prepared {
                                                 const PrepareOptions& options) {
     auto op = std::make_unique<TypedOp>();
     Bind(largest, args);
-    BK_ASSIGN_OR_RETURN(const std::size_t row,
-                        Select(table, args, *options.device, {options.force}, &op->selection_));
-    op->kernel_ = &table[row];
+    BK_ASSIGN_OR_RETURN(op->kernel_, ChooseKernel(table, args, options, &op->selection_));
     op->args_ = args;
-    if (op->kernel_->state != nullptr)
-      return Status::Unsupported(std::string(op->kernel_->name) +
-                                 " keeps state, which plans do not hold yet");
     if (op->kernel_->scratch != nullptr)
       op->scratch_bytes_ = op->kernel_->scratch(args, options.threads);
     return std::unique_ptr<Prepared>(std::move(op));

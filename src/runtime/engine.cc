@@ -70,7 +70,8 @@ Result<std::unique_ptr<Engine>> LoadUnguarded(const EngineOptions& options) {
                                          {.precision = options.precision,
                                           .context = options.context,
                                           .threads = options.threads,
-                                          .draft = options.draft},
+                                          .draft = options.draft,
+                                          .fusion = options.fusion},
                                          options.progress));
   BK_ASSIGN_OR_RETURN(std::optional<Tokenizer> tokenizer,
                       LoadTokenizer(options.model, model.info.vocab));

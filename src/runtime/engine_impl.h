@@ -57,6 +57,7 @@ class Engine::Impl {
 
   const EngineOptions& options() const { return options_; }
   const ModelInfo& info() const { return model_.info; }
+  const runtime::ModelFusion& fusion() const { return model_.fusion; }
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
   runtime::Runner& trunk() { return *trunk_; }
   runtime::Runner* draft() { return draft_.get(); }

@@ -7,14 +7,17 @@
 
 #include "base/files.h"
 #include "io/checkpoint.h"
+#include "models/config_parts.h"
+#include "models/deepseek_v3/build.h"
 #include "models/deepseek_v4/build.h"
-#include "models/deepseek_v4/config.h"
-#include "models/deepseek_v4/weights.h"
+#include "models/qwen3/build.h"
 
 namespace birkhoff::runtime {
 namespace {
 
+namespace dsv3 = models::deepseek_v3;
 namespace dsv4 = models::deepseek_v4;
+namespace qwen3 = models::qwen3;
 
 class CheckpointSource final : public models::WeightSource {
  public:
@@ -34,10 +37,103 @@ class CheckpointSource final : public models::WeightSource {
 };
 
 // Keeps the source behind the weights that point into it.
+template <class Weights>
 struct OwnedWeights {
   std::shared_ptr<const models::WeightSource> source = {};
-  dsv4::Weights weights = {};
+  Weights weights = {};
 };
+
+// What a model is built from.
+struct Ingredients {
+  std::string_view config_json = {};
+  std::string_view config_name = {};
+  std::shared_ptr<const models::WeightSource> source = {};
+  const GraphOptions& options;
+  models::LoadOptions load = {};
+};
+
+ModelInfo Describe(const auto& config, const models::BuiltModel& built,
+                   const models::LoadedParams& loaded, std::int64_t context) {
+  ModelInfo info;
+  info.vocab = config.vocab;
+  info.hidden = config.hidden;
+  info.layers = config.layers;
+  info.context = context;
+  info.parameters = built.size.parameters;
+  info.weight_bytes = built.size.bytes;
+  info.bytes_per_decoded_token = built.size.bytes_per_token;
+  info.has_draft = built.draft.has_value();
+  if (config.bos) info.bos = static_cast<std::int32_t>(*config.bos);
+  for (const std::int64_t id : config.eos) info.eos.push_back(static_cast<std::int32_t>(id));
+  info.fp8_activations = built.fp8_activations;
+  info.notes = loaded.notes;
+  if (built.fp8_activations) {
+    info.notes.emplace_back(
+        "activations are not quantised: the checkpoint asks for FP8 inputs of linear layers, with "
+        "a scale per token");
+  }
+  for (const std::string& name : loaded.unused) info.notes.push_back("not used: " + name);
+  return info;
+}
+
+// The three steps that every family has, under the same names.
+template <auto kParse, auto kLoad, auto kBuild>
+Result<LoadedModel> Make(const Ingredients& in) {
+  BK_ASSIGN_OR_RETURN(const auto config, kParse(in.config_json, in.config_name));
+  const GraphOptions& o = in.options;
+  const std::int64_t context = o.context > 0 ? o.context : config.max_positions;
+  if (context > config.max_positions) {
+    return Status::OutOfRange(
+        fmt::format("context: expected at most {} (max_position_embeddings of {}), got {}",
+                    config.max_positions, in.config_name, context));
+  }
+  BK_ASSIGN_OR_RETURN(auto weights, kLoad(config, *in.source, in.load));
+  auto owned = std::make_shared<OwnedWeights<decltype(weights)>>();
+  owned->source = in.source;
+  owned->weights = std::move(weights);
+
+  LoadedModel model;
+  BK_ASSIGN_OR_RETURN(
+      model.built,
+      kBuild(config, owned->weights,
+             {.activation = o.precision == Precision::kF32 ? DType::kF32 : DType::kBF16,
+              .context = context,
+              .max_rewind = kMaxRewind,
+              .draft = o.draft,
+              .taps = o.taps,
+              .first_layer = o.first_layer,
+              .end_layer = o.end_layer,
+              .mla = o.mla}));
+  model.info = Describe(config, model.built, owned->weights, context);
+  model.weights = std::move(owned);
+  return model;
+}
+
+struct Family {
+  std::string_view type = {};  // model_type of config.json
+  Result<LoadedModel> (*make)(const Ingredients& in) = nullptr;
+};
+
+constexpr auto kMakeDeepSeekV3 = Make<dsv3::ParseConfig, dsv3::LoadWeights, dsv3::Build>;
+constexpr auto kMakeDeepSeekV4 = Make<dsv4::ParseConfig, dsv4::LoadWeights, dsv4::Build>;
+constexpr auto kMakeQwen3 = Make<qwen3::ParseConfig, qwen3::LoadWeights, qwen3::Build>;
+
+constexpr Family kFamilies[] = {{"deepseek_v3", kMakeDeepSeekV3},
+                                {"deepseek_v4", kMakeDeepSeekV4},
+                                {"kimi_k2", kMakeDeepSeekV3},
+                                {"qwen3", kMakeQwen3}};
+
+// A config without a type is DeepSeek-V4's official one, or its parser says what is missing.
+Result<Family> FindFamily(std::string_view config_json, std::string_view config_name) {
+  BK_ASSIGN_OR_RETURN(const std::string type, models::ReadModelType(config_json, config_name));
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (family.type == (type.empty() ? "deepseek_v4" : type)) return family;
+    known += fmt::format("{}\"{}\"", known.empty() ? "" : ", ", family.type);
+  }
+  return Status::Unsupported(
+      fmt::format("{}: 'model_type' is \"{}\", supported: {}", config_name, type, known));
+}
 
 }  // namespace
 
@@ -45,48 +141,19 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
                                std::shared_ptr<const models::WeightSource> source,
                                const GraphOptions& options, ThreadPool& pool,
                                const Progress& progress) {
-  BK_ASSIGN_OR_RETURN(const dsv4::Config config, dsv4::ParseConfig(config_json, config_name));
-  const std::int64_t context = options.context > 0 ? options.context : config.max_positions;
-  if (context > config.max_positions) {
-    return Status::OutOfRange(
-        fmt::format("context: expected at most {} (max_position_embeddings of {}), got {}",
-                    config.max_positions, config_name, context));
-  }
-
-  auto owned = std::make_shared<OwnedWeights>();
-  owned->source = std::move(source);
-  dsv4::LoadOptions load = {.pool = &pool, .draft = options.draft};
+  BK_ASSIGN_OR_RETURN(const Family family, FindFamily(config_json, config_name));
+  models::LoadOptions load = {.pool = &pool, .draft = options.draft};
   if (progress) {
     load.progress = [&](std::int64_t done, std::int64_t total) {
       progress("loading weights", done, total);
     };
   }
-  BK_ASSIGN_OR_RETURN(owned->weights, dsv4::LoadWeights(config, *owned->source, load));
-
-  LoadedModel model;
-  BK_ASSIGN_OR_RETURN(
-      model.built,
-      dsv4::Build(config, owned->weights,
-                  {.activation = options.precision == Precision::kF32 ? DType::kF32 : DType::kBF16,
-                   .context = context,
-                   .max_rewind = kMaxRewind,
-                   .draft = options.draft,
-                   .taps = options.taps}));
-  ModelInfo& info = model.info;
-  info.type = "deepseek_v4";
-  info.vocab = config.vocab;
-  info.hidden = config.hidden;
-  info.layers = config.layers;
-  info.context = context;
-  info.parameters = model.built.parameters;
-  info.weight_bytes = model.built.weight_bytes;
-  info.bytes_per_decoded_token = model.built.bytes_per_decoded_token;
-  info.has_draft = model.built.draft.has_value();
-  if (config.bos) info.bos = static_cast<std::int32_t>(*config.bos);
-  for (const std::int64_t id : config.eos) info.eos.push_back(static_cast<std::int32_t>(id));
-  info.notes = owned->weights.notes;
-  for (const std::string& name : owned->weights.unused) info.notes.push_back("not used: " + name);
-  model.weights = std::move(owned);
+  BK_ASSIGN_OR_RETURN(LoadedModel model, family.make({config_json, config_name, std::move(source),
+                                                      options, std::move(load)}));
+  model.info.type = family.type;
+  BK_ASSIGN_OR_RETURN(model.fusion, FuseModel(model.built, options.fusion));
+  std::vector<std::string>& notes = model.info.notes;
+  notes.insert(notes.end(), model.fusion.notes.begin(), model.fusion.notes.end());
   return model;
 }
 

@@ -11,6 +11,7 @@
 #include "birkhoff/engine.h"
 #include "models/built_model.h"
 #include "models/weight_source.h"
+#include "runtime/fuse_model.h"
 
 namespace birkhoff::runtime {
 
@@ -23,6 +24,7 @@ inline constexpr std::size_t kMaxConfigBytes = 16 << 20;
 struct LoadedModel {
   ModelInfo info = {};
   models::BuiltModel built = {};
+  ModelFusion fusion = {};
   std::shared_ptr<const void> weights = {};  // what the graphs point into, with what is behind it
 };
 
@@ -32,12 +34,16 @@ struct GraphOptions {
   int threads = 0;           // that check the weights; 0: every CPU this process may use
   bool draft = true;
   bool taps = false;
+  std::int64_t first_layer = 0;  // of a stage: models::BuildOptions
+  std::int64_t end_layer = -1;
+  FusionSettings fusion = {};
+  models::MlaForm mla = models::MlaForm::kAbsorbed;
 };
 
 // Reads config.json and the safetensors of a folder.
 //
 // Errors   those of the files, each naming file, tensor, expected and found
-//          kUnsupported  another model_type
+//          kUnsupported  another model_type; the message lists those that there are
 //          kIoError      a file changed its size meanwhile, whatever else went wrong
 Result<LoadedModel> LoadModel(const std::string& folder, const GraphOptions& options,
                               const Progress& progress);

@@ -20,12 +20,14 @@ Result<std::unique_ptr<Engine>> LoadUnguarded(const std::string& config_path,
   ThreadPool pool(options.threads);
   BK_ASSIGN_OR_RETURN(dsv4::RandomWeights weights,
                       dsv4::RandomWeights::Make(config, quantisation, seed, pool));
-  BK_ASSIGN_OR_RETURN(
-      runtime::LoadedModel model,
-      runtime::BuildModel(
-          json, config_path, std::make_shared<dsv4::RandomWeights>(std::move(weights)),
-          {.precision = options.precision, .context = options.context, .draft = options.draft},
-          pool, options.progress));
+  BK_ASSIGN_OR_RETURN(runtime::LoadedModel model,
+                      runtime::BuildModel(json, config_path,
+                                          std::make_shared<dsv4::RandomWeights>(std::move(weights)),
+                                          {.precision = options.precision,
+                                           .context = options.context,
+                                           .draft = options.draft,
+                                           .fusion = options.fusion},
+                                          pool, options.progress));
   BK_ASSIGN_OR_RETURN(std::unique_ptr<Engine::Impl> impl,
                       Engine::Impl::Make(std::move(model), options, {}));
   return std::make_unique<Engine>(std::move(impl));

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <numeric>
+
 #include "birkhoff/dtype.h"
 #include "runtime/engine_impl.h"
 
@@ -28,7 +31,8 @@ Result<std::vector<float>> CollectStreams(const EngineOptions& options,
   std::vector<float> streams;
   for (std::int64_t l = 0; l < layers; ++l) {
     const ops::Operand& o = *impl->trunk().Output(fmt::format("streams.{}", l));
-    const std::int64_t n = o.dim[0] * o.dim[1] * o.dim[2];
+    const std::int64_t n =
+        std::accumulate(o.dim, o.dim + o.rank, std::int64_t{1}, std::multiplies<>());
     for (std::int64_t i = 0; i < n; ++i) {
       streams.push_back(o.dtype == DType::kF32
                             ? static_cast<const float*>(o.data)[i]

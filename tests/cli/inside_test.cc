@@ -70,6 +70,43 @@ TEST(Explain, ShowsGraphs) {
   EXPECT_FALSE(j[0]["choices"][0]["table"].empty());
 }
 
+// tests/data/explain/<model>.json is `birkhoff explain --model ... --json`, the "fusion" of every
+// graph.
+TEST(Explain, SaysWhatWasFused) {
+  for (const std::string model :
+       {"models/tiny-v4", "tests/data/tiny-v3", "tests/data/tiny-qwen3-fp8"}) {
+    const std::string root = BIRKHOFF_SOURCE_DIR "/";
+    const json j = Birkhoff("explain --json --fusion.strict --model " + root + model).json();
+    std::ifstream file(root + "tests/data/explain" + model.substr(model.rfind('/')) + ".json");
+    const json golden = json::parse(file);
+    ASSERT_EQ(j.size(), golden.size());
+    for (std::size_t g = 0; g < golden.size(); ++g) {
+      EXPECT_EQ(j[g]["graph"], golden[g]["graph"]);
+      EXPECT_EQ(j[g]["fusion"], golden[g]["fusion"])
+          << json::diff(j[g]["fusion"], golden[g]["fusion"]);
+    }
+  }
+  const Outcome text = Birkhoff("explain --fusion.disable=mhc_first");
+  EXPECT_THAT(text.out, HasSubstr("mhc_boundary         11/11    same_bits"));
+  EXPECT_THAT(text.out, HasSubstr("mhc_first            off      disabled"));
+}
+
+TEST(Explain, FusionFlagsAndTheirTwins) {
+  EXPECT_THAT(Birkhoff("explain", "", "BIRKHOFF_FUSION=O0").out,
+              HasSubstr("mhc_boundary         off      of a higher level"));
+  EXPECT_THAT(Birkhoff("explain", "", "BIRKHOFF_FUSION_DISABLE=mhc_first,norm_rope").out,
+              HasSubstr("norm_rope            off      disabled"));
+  const Outcome unknown = Birkhoff("explain --fusion.only=mhc_frist");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("no recipe \"mhc_frist\"; there are "));
+  const Outcome strict = Birkhoff("explain --fusion.strict --fusion.disable=mhc_boundary");
+  EXPECT_EQ(strict.exit_code, 2);
+  EXPECT_THAT(strict.err, HasSubstr("mhc_boundary_norm matched 0 of 11"));
+  EXPECT_THAT(Birkhoff("explain --fusion.disable=mhc_boundary").err,
+              HasSubstr("warning: trunk: fusion: mhc_boundary_norm matched 0 of 11"));
+  EXPECT_EQ(Birkhoff("explain --fusion=O7").exit_code, 2);
+}
+
 TEST(Verify, HoldsKernelsAgainstTheirDefinitions) {
   const json j = Birkhoff("verify --op rms_norm --json --all").json();
   EXPECT_EQ(j["ok"], true);

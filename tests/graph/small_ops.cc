@@ -90,6 +90,25 @@ void Butterfly(const Attributes&, const Call& call, float* x) {
   }
 }
 
+// butterfly(axpy(x, y), y)
+void AxpyButterfly(const Attributes& attributes, const Call& call, float* x) {
+  const auto by = static_cast<float>(attributes.Number("by"));
+  for (std::int64_t i = 0; i < Elements(call.out[0]); ++i) {
+    const float y = Floats(call.in[1])[i];
+    const float a = x[i] + by * y;
+    Floats(call.out[0])[i] = a + y;
+    Floats(call.out[1])[i] = a - y;
+  }
+}
+
+// (axpy(x, y), reverse(x))
+void AxpyReverse(const Attributes& attributes, const Call& call, float* x) {
+  const auto by = static_cast<float>(attributes.Number("by"));
+  for (std::int64_t i = 0; i < Elements(call.out[0]); ++i)
+    Floats(call.out[0])[i] = x[i] + by * Floats(call.in[1])[i];
+  std::reverse_copy(x, x + Elements(call.in[0]), Floats(call.out[1]));
+}
+
 void Reverse(const Attributes&, const Call& call, float* x) {
   std::reverse_copy(x, x + Elements(call.in[0]), Floats(call.out[0]));
 }
@@ -141,6 +160,10 @@ const ops::OpDef kAxpy = {.name = "axpy",
                           .in_place = {.operand = 0, .result = 0}};
 const ops::OpDef kButterfly = {
     .name = "butterfly", .infer = SameShape<2>, .prepare = Prepare<Butterfly>};
+const ops::OpDef kAxpyButterfly = {
+    .name = "axpy_butterfly", .infer = SameShape<2>, .prepare = Prepare<AxpyButterfly>};
+const ops::OpDef kAxpyReverse = {
+    .name = "axpy_reverse", .infer = SameShape<2>, .prepare = Prepare<AxpyReverse>};
 const ops::OpDef kReverse = {.name = "reverse", .infer = SameShape<1>, .prepare = Prepare<Reverse>};
 const ops::OpDef kPick = {.name = "pick", .infer = InferPick, .prepare = Prepare<Pick>};
 const ops::OpDef kPush = {

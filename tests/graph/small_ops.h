@@ -13,6 +13,10 @@ namespace birkhoff::graph {
 extern const ops::OpDef kAxpy;
 // (x f32, y f32 of one shape) -> (x + y, x - y)
 extern const ops::OpDef kButterfly;
+// (x f32, y f32 of one shape) {number by} -> butterfly(axpy(x, y), y)
+extern const ops::OpDef kAxpyButterfly;
+// (x f32, y f32 of one shape) {number by} -> (axpy(x, y), reverse(x))
+extern const ops::OpDef kAxpyReverse;
 // (x f32) -> (x with its elements in reverse order)
 extern const ops::OpDef kReverse;
 // (x f32 [T, w], index i32 [R]) -> (row index[r] of x) f32 [R, w]

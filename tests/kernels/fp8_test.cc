@@ -49,9 +49,9 @@ TEST(Fp8, EndsAtTheLargest) {
 
 // DeepSeek-V4's scales.
 TEST(Fp8, ScalesArePowersOfTwoFromAbove) {
-  const auto exponent = [](float largest) {
-    EXPECT_EQ(ScaleOf(largest, Fp8Scale::kE8M0), ScaleOf(largest, Fp8Scale::kPowerOfTwo));
-    const float scale = ScaleOf(largest, Fp8Scale::kPowerOfTwo);
+  const auto exponent = [](float largest, float floor = kFp8GroupFloor) {
+    const float scale = ScaleOf(largest, {128, Fp8Scale::kPowerOfTwo, floor});
+    EXPECT_EQ(ScaleOf(largest, {128, Fp8Scale::kE8M0, floor}), scale);
     EXPECT_EQ(scale, std::exp2(std::ilogb(scale))) << largest;
     return std::ilogb(scale);
   };
@@ -63,47 +63,65 @@ TEST(Fp8, ScalesArePowersOfTwoFromAbove) {
   EXPECT_EQ(exponent(7), -6);
   EXPECT_EQ(exponent(1e-4f), -22);
   EXPECT_EQ(exponent(0), -22);  // of nothing: the least
+  EXPECT_EQ(exponent(0, kFp8RowFloor), -39);
   for (int k = -20; k < 100; ++k) {
     EXPECT_EQ(exponent(std::ldexp(448.0f, k)), k);
     EXPECT_EQ(exponent(std::nextafterf(std::ldexp(448.0f, k), HUGE_VALF)), k + 1);
   }
-  EXPECT_EQ(ScaleOf(448 * 3, Fp8Scale::kF32), 3);
-  EXPECT_EQ(ScaleOf(1, Fp8Scale::kF32), 1.0f / 448.0f);
-  EXPECT_EQ(ScaleOf(0, Fp8Scale::kF32), 1e-4f / 448.0f);
+}
+
+TEST(Fp8, ScalesAreAPartOfTheLargest) {
+  EXPECT_EQ(ScaleOf(448 * 3, {}), 3);
+  EXPECT_EQ(ScaleOf(1, {}), 1.0f / 448.0f);
+  EXPECT_EQ(ScaleOf(0, {}), 1e-4f / 448.0f);
+  EXPECT_EQ(ScaleOf(0, {.floor = kFp8RowFloor}), 1e-12f);
+}
+
+// Of every mantissa in a binade, and of the binades at both ends.
+TEST(Fp8, AScaleIsTheQuotient) {
+  constexpr Fp8Format kLeast = {.floor = 1e-30f};
+  for (const float binade : {1e-30f, 1e-4f, 1.0f, 3.4e38f}) {
+    const std::uint32_t first = BitsOf(binade) >> 23 << 23;
+    int wrong = 0;
+    for (std::uint32_t bits = first; bits < first + (1u << 23); ++bits) {
+      const float largest = FloatOf(bits);
+      if (ScaleOf(largest, kLeast) != (largest > 1e-30f ? largest : 1e-30f) / 448.0f) ++wrong;
+    }
+    EXPECT_EQ(wrong, 0) << binade;
+  }
+  EXPECT_EQ(ScaleOf(HUGE_VALF, {}), HUGE_VALF);
 }
 
 float ValueOf(std::uint32_t bf16) { return FloatOf(bf16 << 16); }
 
-TEST(Fp8, AScaleIsTheQuotient) {
-  for (std::uint32_t bf16 = 0; bf16 <= 0x7f80; ++bf16) {
-    const float largest = ValueOf(bf16);
-    EXPECT_EQ(ScaleOf(largest, Fp8Scale::kF32), std::fmax(largest, 1e-4f) / 448.0f) << largest;
+// Over the bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure; a
+// reciprocal that is off by an ulp to either side, as that of a GPU may be.
+void ExpectTheBytesOfADivision(std::uint32_t first, const Fp8Format& format) {
+  for (std::uint32_t largest = first; largest < first + 128; ++largest) {
+    const float scale = ScaleOf(ValueOf(largest), format);
+    const float reciprocal = 1.0f / scale;
+    const Divisor divisors[] = {DivisorOf(scale, reciprocal),
+                                DivisorOf(scale, std::nextafterf(reciprocal, 0)),
+                                DivisorOf(scale, std::nextafterf(reciprocal, HUGE_VALF))};
+    for (std::uint32_t x = largest > 24 * 128 ? largest - 24 * 128 : 0; x <= largest; ++x) {
+      for (const std::uint32_t sign : {0u, 0x8000u}) {
+        const float value = ValueOf(x | sign);
+        const std::uint8_t want = E4m3(value / scale);
+        for (const Divisor& divisor : divisors)
+          ASSERT_EQ(E4m3(divisor.Divide(value)), want) << value << " of " << ValueOf(largest);
+      }
+    }
   }
 }
 
-// Over the bf16 that a group may hold beside its largest, 24 binades down to what is 0 for sure;
-// the mantissas of the largest at both ends of the exponents and in the middle; a reciprocal that
-// is off by an ulp to either side, as that of a GPU may be.
+// The mantissas of the largest at both ends of the exponents, about the floors and in the middle.
 TEST(Fp8, AProductAndACorrectionGiveTheBytesOfADivision) {
-  for (const float binade : {0.0f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {
-    const std::uint32_t first = BitsOf(binade) >> 23 << 7;
-    for (std::uint32_t largest = first; largest < first + 128; ++largest) {
-      for (const Fp8Scale kind : {Fp8Scale::kF32, Fp8Scale::kPowerOfTwo}) {
-        const float scale = ScaleOf(ValueOf(largest), kind);
-        const float reciprocal = 1.0f / scale;
-        const Divisor divisors[] = {DivisorOf(scale, reciprocal),
-                                    DivisorOf(scale, std::nextafterf(reciprocal, 0)),
-                                    DivisorOf(scale, std::nextafterf(reciprocal, HUGE_VALF))};
-        for (std::uint32_t x = largest > 24 * 128 ? largest - 24 * 128 : 0; x <= largest; ++x) {
-          for (const std::uint32_t sign : {0u, 0x8000u}) {
-            const float value = ValueOf(x | sign);
-            const std::uint8_t want = E4m3(value / scale);
-            for (const Divisor& divisor : divisors)
-              ASSERT_EQ(E4m3(divisor.Divide(value)), want) << value << " of " << ValueOf(largest);
-          }
-        }
-      }
-    }
+  for (const float binade :
+       {0.0f, 1e-30f, 2e-10f, 448e-12f, 6e-5f, 1e-4f, 1.0f, 3.0f, 1e30f, 1.8e38f}) {
+    for (const Fp8Format& format :
+         {Fp8Format{}, Fp8Format{.floor = kFp8RowFloor}, Fp8Format{.floor = 1e-30f},
+          Fp8Format{.scale = Fp8Scale::kE8M0}})
+      ExpectTheBytesOfADivision(BitsOf(binade) >> 23 << 7, format);
   }
   const Divisor infinite = DivisorOf(HUGE_VALF, 0);
   EXPECT_EQ(E4m3(infinite.Divide(-3e38f)), 0x80);

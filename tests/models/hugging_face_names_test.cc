@@ -149,13 +149,15 @@ void ExpectSame(const MoeParams& a, const MoeParams& b) {
   ExpectSame(a.gate.m, b.gate.m, a.gate.name);
   ASSERT_EQ(a.bias.has_value(), b.bias.has_value());
   if (a.bias) ExpectSame(*a.bias, *b.bias);
-  for (const auto field : {&MoeParams::w1, &MoeParams::w3, &MoeParams::w2}) {
-    ASSERT_EQ((a.*field).size(), (b.*field).size());
-    for (std::size_t e = 0; e < (a.*field).size(); ++e) {
-      ExpectSame((a.*field)[e], (b.*field)[e], a.name + " expert " + std::to_string(e));
+  for (const auto field : {&ExpertParams::w1, &ExpertParams::w3, &ExpertParams::w2}) {
+    const auto& x = a.experts.*field;
+    const auto& y = b.experts.*field;
+    ASSERT_EQ(x.size(), y.size());
+    for (std::size_t e = 0; e < x.size(); ++e) {
+      ExpectSame(x[e], y[e], a.name + " expert " + std::to_string(e));
     }
   }
-  for (const auto field : {&ExpertParams::w1, &ExpertParams::w3, &ExpertParams::w2}) {
+  for (const auto field : {&MlpParams::w1, &MlpParams::w3, &MlpParams::w2}) {
     ExpectSame((a.shared.*field).m, (b.shared.*field).m, (a.shared.*field).name);
   }
 }
@@ -260,11 +262,11 @@ TEST(HuggingFaceNames, LoadTheTrainedModelDequantised) {
       dequantise(p->name, p->m);
     }
     if (layer.attn.indexer) dequantise(layer.attn.indexer->wq_b.name, layer.attn.indexer->wq_b.m);
-    for (std::size_t e = 0; e < layer.ffn.w1.size(); ++e) {
+    for (std::size_t e = 0; e < layer.ffn.experts.w1.size(); ++e) {
       const std::string at = layer.ffn.name + ".experts." + std::to_string(e) + ".";
-      dequantise(at + "w1", layer.ffn.w1[e]);
-      dequantise(at + "w3", layer.ffn.w3[e]);
-      dequantise(at + "w2", layer.ffn.w2[e]);
+      dequantise(at + "w1", layer.ffn.experts.w1[e]);
+      dequantise(at + "w3", layer.ffn.experts.w3[e]);
+      dequantise(at + "w2", layer.ffn.experts.w2[e]);
     }
   }
   MemorySource renamed = Renamed(std::move(plain));

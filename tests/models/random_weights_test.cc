@@ -93,8 +93,9 @@ TEST(RandomWeights, KeepTheSizeOfActivations) {
     const auto source = Make(2, 3, q);
     const auto w = LoadWeights(SmallModel(), *source);
     ASSERT_TRUE(w.ok()) << w.status().ToString();
-    for (const WeightMatrix& m : {w->layers[0].attn.wq_a.m, w->layers[1].attn.wo_b.m,
-                                  w->layers[2].ffn.w1[4], w->layers[2].ffn.w2[0], w->head.m}) {
+    for (const WeightMatrix& m :
+         {w->layers[0].attn.wq_a.m, w->layers[1].attn.wo_b.m, w->layers[2].ffn.experts.w1[4],
+          w->layers[2].ffn.experts.w2[0], w->head.m}) {
       EXPECT_GT(Gain(m), 0.4);
       EXPECT_LT(Gain(m), 3.0);
     }

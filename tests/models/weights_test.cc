@@ -73,10 +73,10 @@ TEST(LoadWeights, LoadsTheModelInTheTree) {
   EXPECT_EQ(layer.attn.wq_b.m.block_rows, 128);
   EXPECT_EQ(layer.attn.wo_a.m.rows, 256);
   EXPECT_EQ(layer.attn.wo_a.m.cols, 512);
-  EXPECT_EQ(layer.ffn.w1.size(), 16u);
-  EXPECT_EQ(layer.ffn.w1[15].format, WeightFormat::kMxfp4);
-  EXPECT_EQ(layer.ffn.w1[15].cols, 256);
-  EXPECT_EQ(layer.ffn.w2[0].rows, 256);
+  EXPECT_EQ(layer.ffn.experts.w1.size(), 16u);
+  EXPECT_EQ(layer.ffn.experts.w1[15].format, WeightFormat::kMxfp4);
+  EXPECT_EQ(layer.ffn.experts.w1[15].cols, 256);
+  EXPECT_EQ(layer.ffn.experts.w2[0].rows, 256);
   EXPECT_EQ(layer.hc_attn.fn.shape, (Shape{24, 1024}));
   EXPECT_EQ(w->hc_head.base.shape, Shape{4});
 }
@@ -163,7 +163,7 @@ TEST(LoadWeights, TakesScalesAsTheyComeAndBlocksAsTheirShapeSays) {
   const auto w = LoadWeights(SmallModel(), source);
   ASSERT_TRUE(w.ok()) << w.status().ToString();
   EXPECT_EQ(w->layers[0].attn.wq_a.m.scale_type, DType::kF8E8M0);
-  EXPECT_EQ(w->layers[0].ffn.w1[0].format, WeightFormat::kMxfp4);
+  EXPECT_EQ(w->layers[0].ffn.experts.w1[0].format, WeightFormat::kMxfp4);
   EXPECT_EQ(w->layers[1].attn.wq_a.m.block_rows, 32);
   EXPECT_EQ(w->layers[1].attn.wq_a.m.block_cols, 32);
   EXPECT_EQ(w->layers[1].attn.wq_a.m.scale_type, DType::kF32);
@@ -210,9 +210,9 @@ TEST(LoadWeights, RefusesAWrongShapeOrType) {
       {"layers.0.attn.wq_a.scale",
        DType::kF8E8M0,
        {3, 3},
-       "shape [3, 3], expected [1, 1] for 128 x 128 blocks or [2, 2] for 32 x 32 blocks of a [48, "
-       "64]"},
-      {"layers.0.attn.wq_a.scale", DType::kBF16, {1, 1}, "dtype BF16, expected F8_E8M0, U8 or F32"},
+       "shape [3, 3], expected [1, 1] for 128 x 128 blocks, [2, 2] for 32 x 32 blocks or [48, 1] "
+       "for the rows of a [48, 64] weight"},
+      {"layers.0.attn.wq_a.scale", DType::kI32, {1, 1}, "dtype I32, expected F8_E8M0, U8 or F32"},
       {"layers.0.ffn.experts.2.w1.weight",
        DType::kI8,
        {160, 64},

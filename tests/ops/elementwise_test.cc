@@ -1,4 +1,4 @@
-// add, broadcast, embedding, gather_rows, swiglu.
+// add, broadcast, concat, embedding, gather_rows, swiglu.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,12 +36,56 @@ TEST(Add, AddsOneRowToEachStream) {
   EXPECT_THAT(out, ElementsAre(11, 22, 31, 42, 53, 64, 73, 84));
 }
 
+TEST(Add, TakesEachOperandAsItIsAndRoundsOnce) {
+  std::vector<bf16> a = {bf16(1.0f), bf16(-3.0f)};
+  std::vector<float> b = {0x1p-8f, 0x1p-20f};  // half an ulp of 1 in bf16: a tie
+  std::vector<bf16> out(2);
+  RunOp(kAdd, {{"out", kToBf16}}, {Tensor(a, DType::kBF16, {1, 2}), Tensor(b, DType::kF32, {1, 2})},
+        {Tensor(out, DType::kBF16, {1, 2})});
+  EXPECT_EQ(static_cast<float>(out[0]), 1.0f);
+  EXPECT_EQ(static_cast<float>(out[1]), -3.0f);
+  std::vector<float> wide(2);
+  RunOp(kAdd, {{"out", kToF32}}, {Tensor(b, DType::kF32, {1, 2}), Tensor(a, DType::kBF16, {1, 2})},
+        {Tensor(wide, DType::kF32, {1, 2})});
+  EXPECT_THAT(wide, ElementsAre(1 + 0x1p-8f, -3 + 0x1p-20f));
+}
+
+TEST(Add, MayWriteOverItsSecondOperand) {
+  constexpr std::int64_t kWidth = 37;
+  std::vector<bf16> a(3 * kWidth);
+  std::vector<bf16> b(3 * kWidth);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    a[i] = bf16(static_cast<float>(i));
+    b[i] = bf16(0.37f * static_cast<float>(i));
+  }
+  std::vector<bf16> expected(a.size());
+  std::vector<bf16> over = b;
+  AddArgs args{.a = a.data(),
+               .b = b.data(),
+               .out = expected.data(),
+               .a_type = DType::kBF16,
+               .b_type = DType::kBF16,
+               .rows = 3,
+               .width = kWidth};
+  AddArgs in_place = args;
+  in_place.b = in_place.out = over.data();
+  ThreadPool pool(2);
+  ForEachRow(AddKernels(), args, [&](const Kernel<AddArgs>& row) {
+    RunRow(row, args, pool);
+    over = b;
+    RunRow(row, in_place, pool);
+    EXPECT_EQ(std::memcmp(over.data(), expected.data(), 2 * over.size()), 0);
+  });
+}
+
 TEST(Add, InfersAndRefuses) {
   EXPECT_EQ(
       Inferred(kAdd, {{"out", kToBf16}}, {F32({kT, Const(8)}), F32({kT, Const(4), Const(8)})}),
       "BF16 [T, 4, 8]");
   EXPECT_THAT(Inferred(kAdd, {{"out", kToF32}}, {F32({kT, Const(8)}), F32({kT, Const(9)})}),
               HasSubstr("add b: expected [T, 8]"));
+  EXPECT_THAT(Inferred(kAdd, {{"out", kToF32}}, {I32({kT, Const(8)}), F32({kT, Const(8)})}),
+              HasSubstr("add a: expected F32 or BF16"));
 }
 
 TEST(Broadcast, CopiesARowToEveryStream) {
@@ -52,6 +96,30 @@ TEST(Broadcast, CopiesARowToEveryStream) {
   EXPECT_THAT(out, ElementsAre(1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4));
   EXPECT_EQ(Inferred(kBroadcast, {{"copies", std::int64_t{4}}}, {F32({kT, Const(6)})}),
             "F32 [T, 4, 6]");
+}
+
+TEST(Concat, JoinsRowsAndColumns) {
+  std::vector<float> a = {1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<float> b = {10, 20};
+  std::vector<float> out(6);
+  Operand columns = Tensor(a, DType::kF32, {2, 1, 2});
+  columns.layout = Layout::kColumns;
+  columns.row = 4;
+  RunOp(kConcat, {}, {columns, Tensor(b, DType::kF32, {2, 1, 1})},
+        {Tensor(out, DType::kF32, {2, 1, 3})});
+  EXPECT_THAT(out, ElementsAre(1, 2, 10, 5, 6, 20));
+}
+
+TEST(Concat, InfersAndRefuses) {
+  const ValueType a = F32({kT, Const(4), Const(6)});
+  EXPECT_EQ(Inferred(kConcat, {}, {a, F32({kT, Const(4), Const(2)})}), "F32 [T, 4, 8]");
+  EXPECT_THAT(Inferred(kConcat, {}, {a, F32({kT, Const(3), Const(2)})}),
+              HasSubstr("concat b: expected the leading extents of F32 [T, 4, 6], got F32 [T, 3"));
+  EXPECT_THAT(Inferred(kConcat, {}, {a, F32({kT, Const(2)})}), HasSubstr("leading extents"));
+  EXPECT_THAT(Inferred(kConcat, {}, {a, I32({kT, Const(4), Const(2)})}),
+              HasSubstr("concat b: expected F32"));
+  EXPECT_THAT(Inferred(kConcat, {}, {I32({kT}), I32({kT})}),
+              HasSubstr("concat a: expected rows of a constant width, got I32 [T]"));
 }
 
 TEST(GatherRows, TakesRowsOfAnyRankInAnyOrder) {

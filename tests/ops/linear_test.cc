@@ -157,6 +157,177 @@ TEST(Linear, ARowHasTheBitsThatItHasAlone) {
   }
 }
 
+std::vector<float> Normal(std::int64_t n, std::mt19937& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<std::size_t>(n));
+  for (float& v : values) v = normal(random);
+  return values;
+}
+
+template <class T>
+bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), sizeof(T) * a.size()) == 0;
+}
+
+// Every kernel has the bits of the f32 matrix that it stands for.
+TEST(Linear, AScaleMayBelongToARow) {
+  constexpr std::int64_t kN = 75;
+  std::mt19937 random(2);
+  for (const std::int64_t k : {1, 31, 32, 97, 160, 1100}) {
+    const WeightBytes w = MakeChannelWeights(kN, k, random);
+    std::vector<float> wide;
+    for (std::int64_t i = 0; i < kN * k; ++i) {
+      float scale = 0;
+      std::memcpy(&scale, w.scale.data() + i / k * 4, 4);
+      wide.push_back(static_cast<float>(E4M3(w.data[static_cast<std::size_t>(i)])) * scale);
+    }
+    for (const std::int64_t rows : {3, 17}) {
+      const std::vector<float> x = Normal(rows * k, random);
+      std::vector<float> out(static_cast<std::size_t>(rows * kN));
+      std::vector<float> expected(out.size());
+      LinearArgs args{.x = x.data(),
+                      .w = w.matrix,
+                      .out = out.data(),
+                      .x_type = DType::kF32,
+                      .out_type = DType::kF32,
+                      .rows = rows};
+      LinearArgs plain = args;
+      plain.w = {.data = wide.data(), .format = WeightFormat::kF32, .rows = kN, .cols = k};
+      plain.out = expected.data();
+      ThreadPool pool(2);
+      ForEachRow(LinearKernels(), args, [&](const Kernel<LinearArgs>& row) {
+        RunRow(row, args, pool);
+        RunRow(row, plain, pool);
+        EXPECT_TRUE(SameBits(out, expected)) << "K = " << k << ", " << rows << " rows";
+      });
+    }
+  }
+}
+
+TEST(Linear, Fp8RowsCountAsTheF32RowsThatTheyStandFor) {
+  constexpr std::int64_t kN = 21;
+  constexpr std::int64_t kK = 97;
+  std::mt19937 random(3);
+  const WeightBytes w = MakeChannelWeights(2 * kN, kK, random);
+  for (const std::int64_t rows : {1, 9, 517}) {  // more than are widened at a time
+    for (const std::int64_t x_group : {std::int64_t{32}, 2 * kK}) {
+      const std::int64_t scales = (2 * kK + x_group - 1) / x_group;
+      const std::vector<float> scale = Normal(rows * scales, random);
+      std::vector<std::uint8_t> codes;
+      std::vector<float> wide;
+      for (std::int64_t i = 0; i < rows * 2 * kK; ++i) {
+        codes.push_back(static_cast<std::uint8_t>(random() & 0xbf));
+        const std::int64_t s = i / (2 * kK) * scales + i % (2 * kK) / x_group;
+        wide.push_back(static_cast<float>(E4M3(codes.back())) * scale[static_cast<std::size_t>(s)]);
+      }
+      std::vector<float> out(static_cast<std::size_t>(rows * 2 * kN));
+      std::vector<float> expected(out.size());
+      const LinearArgs args{.x = codes.data(),
+                            .x_scale = scale.data(),
+                            .w = w.matrix,
+                            .out = out.data(),
+                            .x_type = DType::kF8E4M3,
+                            .out_type = DType::kF32,
+                            .rows = rows,
+                            .groups = 2,
+                            .x_group = x_group};
+      LinearArgs plain = args;
+      plain.x = wide.data();
+      plain.x_type = DType::kF32;
+      plain.out = expected.data();
+      ThreadPool pool(2);
+      ForEachRow(LinearKernels(), args, [&](const Kernel<LinearArgs>& row) {
+        RunRow(row, args, pool);
+        RunRow(row, plain, pool);
+        EXPECT_TRUE(SameBits(out, expected)) << rows << " rows, groups of " << x_group;
+      });
+    }
+  }
+}
+
+TEST(Linear, KnowsEveryE4M3CodeOfX) {
+  std::vector<std::uint8_t> codes(256);
+  for (std::size_t i = 0; i < 256; ++i) codes[i] = static_cast<std::uint8_t>(i);
+  const std::vector<float> scales(256, 1.0f);
+  const float one = 1;
+  std::vector<float> out(256);
+  const LinearArgs args{.x = codes.data(),
+                        .x_scale = scales.data(),
+                        .w = {.data = &one, .format = WeightFormat::kF32, .rows = 1, .cols = 1},
+                        .out = out.data(),
+                        .x_type = DType::kF8E4M3,
+                        .out_type = DType::kF32,
+                        .rows = 256,
+                        .x_group = 1};
+  RunEveryRow(LinearKernels(), args, [&] {
+    for (unsigned code = 0; code < 256; ++code) {
+      if (std::isnan(E4M3(code))) {
+        EXPECT_TRUE(std::isnan(out[code])) << code;
+      } else {
+        EXPECT_EQ(out[code], E4M3(code)) << code;
+      }
+    }
+  });
+}
+
+TEST(Linear, MatricesSideBySideHaveTheBitsOfEachAlone) {
+  constexpr std::int64_t kK = 96;
+  constexpr std::int64_t kN[] = {33, 7, 80};
+  std::mt19937 random(4);
+  WeightBytes w[] = {MakeWeights(WeightFormat::kBF16, kN[0], kK, random),
+                     MakeChannelWeights(kN[1], kK, random),
+                     MakeWeights(WeightFormat::kMxfp4, kN[2], kK, random)};
+  const auto matrix = [&](int i) {
+    return Operand{.matrices = &w[i].matrix, .rank = 2, .dim = {kN[i], kK}};
+  };
+  for (const std::int64_t rows : {0, 2, 13}) {
+    std::vector<float> x = Normal(rows * kK, random);
+    const Operand in = Tensor(x, DType::kF32, {rows, kK});
+    std::vector<bf16> together(static_cast<std::size_t>(rows * (33 + 7 + 80)));
+    const Attributes attributes = {{"groups", std::int64_t{1}},
+                                   {"out", static_cast<std::int64_t>(DType::kBF16)}};
+    RunOp(kLinear, attributes, {in, matrix(0), matrix(1), matrix(2)},
+          {Tensor(together, DType::kBF16, {rows, 120})});
+    std::int64_t column = 0;
+    for (int i = 0; i < 3; ++i) {
+      std::vector<bf16> alone(static_cast<std::size_t>(rows * kN[i]));
+      RunOp(kLinear, attributes, {in, matrix(i)}, {Tensor(alone, DType::kBF16, {rows, kN[i]})});
+      for (std::int64_t m = 0; m < rows; ++m) {
+        EXPECT_EQ(std::memcmp(together.data() + m * 120 + column, alone.data() + m * kN[i],
+                              static_cast<std::size_t>(2 * kN[i])),
+                  0)
+            << "matrix " << i << ", row " << m << " of " << rows;
+      }
+      column += kN[i];
+    }
+  }
+}
+
+TEST(Linear, ReadsColumnsOfWiderRows) {
+  constexpr std::int64_t kRows = 11;
+  constexpr std::int64_t kN = 9;
+  constexpr std::int64_t kK = 40;
+  constexpr std::int64_t kWide = 100;
+  std::mt19937 random(5);
+  std::vector<float> wide = Normal(kRows * kWide, random);
+  std::vector<float> x;
+  for (std::int64_t m = 0; m < kRows; ++m)
+    x.insert(x.end(), wide.begin() + m * kWide + 30, wide.begin() + m * kWide + 30 + kK);
+  WeightBytes w = MakeWeights(WeightFormat::kBF16, kN, kK, random);
+  const Operand matrix{.matrices = &w.matrix, .rank = 2, .dim = {kN, kK}};
+  Operand columns = Tensor(wide.data() + 30, DType::kF32, {kRows, kK});
+  columns.layout = Layout::kColumns;
+  columns.row = kWide;
+  const Attributes attributes = {{"groups", std::int64_t{1}},
+                                 {"out", static_cast<std::int64_t>(DType::kF32)}};
+  std::vector<float> out(kRows * kN);
+  std::vector<float> expected(kRows * kN);
+  RunOp(kLinear, attributes, {columns, matrix}, {Tensor(out, DType::kF32, {kRows, kN})});
+  RunOp(kLinear, attributes, {Tensor(x, DType::kF32, {kRows, kK}), matrix},
+        {Tensor(expected, DType::kF32, {kRows, kN})});
+  EXPECT_TRUE(SameBits(out, expected));
+}
+
 TEST(Linear, KernelsRefuseBlocksThatCutARun) {
   const LinearArgs args{.w = {.format = WeightFormat::kFp8Block,
                               .rows = 96,
@@ -186,11 +357,44 @@ TEST(Linear, SaysWhichShapeIsWrong) {
               HasSubstr("expected rows in 4 equal groups"));
 }
 
+TEST(Linear, InfersSeveralMatricesAndFp8Rows) {
+  const auto matrix = [](std::int64_t rows, std::int64_t cols) {
+    return ValueType{Kind::kMatrix, DType::kBF16, {Const(rows), Const(cols)}};
+  };
+  const Attributes attributes = {{"groups", std::int64_t{1}},
+                                 {"out", static_cast<std::int64_t>(DType::kF32)},
+                                 {"x_group", std::int64_t{128}}};
+  const ValueType x = Activation(DType::kBF16, {kT, Const(160)});
+  EXPECT_EQ(Inferred(kLinear, attributes, {x, matrix(6, 160), matrix(3, 160)}), "F32 [T, 9]");
+  EXPECT_THAT(Inferred(kLinear, attributes, {x, matrix(6, 160), matrix(3, 161)}),
+              HasSubstr("linear w: expected [3, 160], got matrix BF16 [3, 161]"));
+  EXPECT_THAT(Inferred(kLinear, {{"groups", std::int64_t{2}}, {"out", std::int64_t{0}}},
+                       {x, matrix(6, 80), matrix(2, 80)}),
+              HasSubstr("linear groups: expected 1 with 2 matrices, got 2"));
+  EXPECT_THAT(Inferred(kLinear, attributes, {x}), HasSubstr("expected 2 operands, got 1"));
+
+  const ValueType xq = Activation(DType::kF8E4M3, {kT, Const(160)});
+  const auto scales = [](std::int64_t n) { return Activation(DType::kF32, {kT, Const(n)}); };
+  EXPECT_EQ(Inferred(kLinear, attributes, {xq, scales(2), matrix(6, 160)}), "F32 [T, 6]");
+  EXPECT_THAT(Inferred(kLinear, attributes, {xq, scales(1), matrix(6, 160)}),
+              HasSubstr("linear x scale: expected [T, 2], got F32 [T, 1]"));
+  EXPECT_THAT(Inferred(kLinear, attributes, {xq, scales(2)}), HasSubstr("expected 3 operands"));
+  EXPECT_THAT(
+      Inferred(
+          kLinear,
+          {{"groups", std::int64_t{1}}, {"out", std::int64_t{0}}, {"x_group", std::int64_t{0}}},
+          {xq, scales(2), matrix(6, 160)}),
+      HasSubstr("linear x_group: expected at least 1"));
+}
+
 // A plan asks once, for its largest step and all its threads.
 TEST(Linear, ScratchOfTheLargestStepServesEverySmallerOne) {
   const Kernel<LinearArgs>& row = LinearKernels()[0];
   for (const std::int64_t n : {64, 1536, 1920}) {
-    LinearArgs a = {.w = {.format = WeightFormat::kBF16, .rows = n, .cols = 7168}, .rows = 512};
+    LinearArgs a = {.w = {.format = WeightFormat::kBF16, .rows = n, .cols = 7168},
+                    .x_type = n == 1536 ? DType::kF8E4M3 : DType::kBF16,
+                    .rows = 512,
+                    .x_group = 128};
     for (const int threads : {1, 3, 8}) {
       const std::size_t planned = row.scratch(a, threads);
       for (const std::int64_t rows : {1, 8, 9, 191, 192, 383, 384, 511}) {

@@ -201,7 +201,9 @@ TEST(MhcBoundary, BindsItsOperands) {
          {"pre_eps", 1e-6},
          {"sinkhorn_eps", 1e-6},
          {"post_mult", 2.0},
-         {"norm_eps", 1e-6}},
+         {"norm_eps", 1e-6},
+         {"fp8_group", std::int64_t{0}},
+         {"fp8_scale", std::int64_t{0}}},
         {Tensor(p.x.data(), p.type, {3, 20}), Tensor(p.streams.data(), p.type, {3, 4, 20}),
          Tensor(p.post_in, DType::kF32, {3, 4}), Tensor(p.comb_in, DType::kF32, {3, 4, 4}),
          Tensor(p.fn, DType::kF32, {24, 80}), Tensor(p.base, DType::kF32, {24}),
@@ -222,7 +224,7 @@ TEST(MhcBoundary, InfersAndRefuses) {
   };
   const auto infer = [&](std::int64_t norm) {
     return Inferred(
-        kMhcBoundary, {{"iterations", std::int64_t{20}}},
+        kMhcBoundary, {{"iterations", std::int64_t{20}}, {"fp8_group", std::int64_t{0}}},
         {Activation(DType::kBF16, {t, Const(64)}),
          Activation(DType::kBF16, {t, Const(4), Const(64)}), Activation(DType::kF32, {t, Const(4)}),
          Activation(DType::kF32, {t, Const(4), Const(4)}), vector({Const(24), Const(256)}),

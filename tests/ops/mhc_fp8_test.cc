@@ -45,7 +45,7 @@ Fp8Memory Quantised(const MhcProblem& p, const Activations& h, const Fp8Rows& li
       float largest = 0;
       for (std::int64_t i = begin; i < end; ++i)
         largest = fp8::Larger(largest, h.Get(t * p.hidden + i));
-      const float s = fp8::ScaleOf(largest, rows.format.scale);
+      const float s = fp8::ScaleOf(largest, rows.format);
       for (std::int64_t i = begin; i < end; ++i)
         to.data[static_cast<std::size_t>(t * p.hidden + i)] =
             fp8::E4m3(h.Get(t * p.hidden + i) / s);

@@ -22,14 +22,31 @@ TEST(Rope, TurnsAdjacentPairsOfTheLastChannels) {
   std::vector<float> x = {7, 8, 1, 2, 3, 4};
   std::vector<float> table = {0, 1, 0, 1};
   std::vector<float> out(6);
-  RunOp(kRope, {{"out", std::int64_t{0}}, {"inverse", false}},
+  RunOp(kRope, {{"out", std::int64_t{0}}, {"inverse", false}, {"pairing", std::int64_t{0}}},
         {Tensor(x, DType::kF32, {1, 1, 6}), Tensor(table, DType::kF32, {1, 2, 2})},
         {Tensor(out, DType::kF32, {1, 1, 6})});
   EXPECT_THAT(out, ElementsAre(7, 8, -2, 1, -4, 3));
-  RunOp(kRope, {{"out", std::int64_t{0}}, {"inverse", true}},
+  RunOp(kRope, {{"out", std::int64_t{0}}, {"inverse", true}, {"pairing", std::int64_t{0}}},
         {Tensor(x, DType::kF32, {1, 6}), Tensor(table, DType::kF32, {1, 2, 2})},
         {Tensor(out, DType::kF32, {1, 6})});
   EXPECT_THAT(out, ElementsAre(7, 8, 2, -1, 4, -3));
+}
+
+// The same turns where channel i belongs to i + 2.
+TEST(Rope, TurnsTheHalvesOfTheLastChannels) {
+  std::vector<float> x = {7, 8, 1, 2, 3, 4};
+  std::vector<float> table = {0, 1, 0, 1};
+  std::vector<float> out(6);
+  for (const bool inverse : {false, true}) {
+    RunOp(kRope, {{"out", std::int64_t{0}}, {"inverse", inverse}, {"pairing", std::int64_t{1}}},
+          {Tensor(x, DType::kF32, {1, 1, 6}), Tensor(table, DType::kF32, {1, 2, 2})},
+          {Tensor(out, DType::kF32, {1, 1, 6})});
+    if (inverse) {
+      EXPECT_THAT(out, ElementsAre(7, 8, 3, 4, -1, -2));
+    } else {
+      EXPECT_THAT(out, ElementsAre(7, 8, -3, -4, 1, 2));
+    }
+  }
 }
 
 TEST(Rope, EveryHeadOfATokenHasItsAngle) {
@@ -69,23 +86,27 @@ TEST(Rope, InverseUndoesItInPlace) {
                 .dim = kDim,
                 .pairs = kPairs};
   ThreadPool pool(1);
-  ForEachRow(RopeKernels(), args, [&](const Kernel<RopeArgs>& row) {
-    for (std::size_t i = 0; i < kDim; ++i) x[i] = static_cast<float>(i) - 30;
-    args.inverse = false;
-    RunRow(row, args, pool);
-    EXPECT_NE(x[kDim - 1], kDim - 31);
-    args.inverse = true;
-    RunRow(row, args, pool);
-    for (std::size_t i = 0; i < kDim; ++i) {
-      EXPECT_NEAR(x[i], static_cast<float>(i) - 30, i < kDim - 2 * kPairs ? 0 : 1e-5);
-    }
-  });
+  for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalf}) {
+    args.pairing = pairing;
+    ForEachRow(RopeKernels(), args, [&](const Kernel<RopeArgs>& row) {
+      for (std::size_t i = 0; i < kDim; ++i) x[i] = static_cast<float>(i) - 30;
+      args.inverse = false;
+      RunRow(row, args, pool);
+      EXPECT_NE(x[kDim - 1], kDim - 31);
+      args.inverse = true;
+      RunRow(row, args, pool);
+      for (std::size_t i = 0; i < kDim; ++i) {
+        EXPECT_NEAR(x[i], static_cast<float>(i) - 30, i < kDim - 2 * kPairs ? 0 : 1e-5);
+      }
+    });
+  }
 }
 
 TEST(Rope, InfersAndRefuses) {
   const ValueType x = Activation(DType::kF32, {kT, Const(4), Const(64)});
   const Attributes attributes = {{"out", static_cast<std::int64_t>(DType::kBF16)},
-                                 {"inverse", false}};
+                                 {"inverse", false},
+                                 {"pairing", std::int64_t{0}}};
   EXPECT_EQ(Inferred(kRope, attributes, {x, Activation(DType::kF32, {kT, Const(32), Const(2)})}),
             "BF16 [T, 4, 64]");
   EXPECT_THAT(Inferred(kRope, attributes, {x, Activation(DType::kF32, {kT, Const(33), Const(2)})}),

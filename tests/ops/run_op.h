@@ -15,7 +15,7 @@ namespace birkhoff::ops {
 
 inline Operand Tensor(void* data, DType dtype, std::initializer_list<std::int64_t> dims) {
   Operand o{.data = data, .dtype = dtype};
-  for (const std::int64_t d : dims) o.dim[o.rank++] = d;
+  for (const std::int64_t d : dims) o.dim[o.rank++] = o.row = d;
   return o;
 }
 template <class T>

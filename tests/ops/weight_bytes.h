@@ -49,4 +49,20 @@ inline WeightBytes MakeWeights(WeightFormat format, std::int64_t rows, std::int6
   return w;
 }
 
+// E4M3 with an f32 scale for each row.
+inline WeightBytes MakeChannelWeights(std::int64_t rows, std::int64_t cols, std::mt19937& random) {
+  WeightBytes w = MakeWeights(WeightFormat::kFp8Block, rows, cols, random);
+  w.matrix.block_rows = 1;
+  w.matrix.block_cols = static_cast<std::int32_t>(cols);
+  w.matrix.scale_type = DType::kF32;
+  w.scale.clear();
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const float scale = 0.01f + static_cast<float>(random() % 1000) * 1e-4f;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&scale);
+    w.scale.insert(w.scale.end(), bytes, bytes + sizeof(scale));
+  }
+  w.matrix.scale = w.scale.data();
+  return w;
+}
+
 }  // namespace birkhoff::ops

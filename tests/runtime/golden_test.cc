@@ -8,26 +8,6 @@
 namespace birkhoff {
 namespace {
 
-struct Difference {
-  double largest = 0;
-  std::size_t at = 0;
-  double mean = 0;
-};
-
-Difference Compare(std::span<const float> a, std::span<const float> b) {
-  Difference d;
-  EXPECT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    const double error = std::abs(static_cast<double>(a[i]) - b[i]);
-    if (!(error <= d.largest)) {
-      d.largest = error;
-      d.at = i;
-    }
-    d.mean += error / static_cast<double>(a.size());
-  }
-  return d;
-}
-
 constexpr double kBound = 1e-3;
 // Prompts 12 and 13 are one document, cut at two places. At layer 1, token 884, two indexer scores
 // are 3e-8 of their range apart. Correct f32 and f64 runs choose differently there, which moves

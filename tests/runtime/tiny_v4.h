@@ -1,15 +1,13 @@
-// The embedded checkpoint and its golden outputs, for the tests of this folder.
+// The embedded checkpoint and its golden outputs.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <cstdint>
-#include <cstring>
+#include <memory>
 #include <string>
-#include <vector>
 
 #include "birkhoff/engine.h"
-#include "io/safetensors.h"
+#include "tests/runtime/golden_file.h"
 
 namespace birkhoff {
 
@@ -24,36 +22,8 @@ inline std::unique_ptr<Engine> LoadTinyV4(EngineOptions options) {
   return engine.ok() ? std::move(*engine) : nullptr;
 }
 
-// golden.safetensors; what each tensor means stands in models/tiny-v4/README.md.
-class Golden {
- public:
-  Golden() {
-    auto file = io::SafetensorsFile::Open(kTinyV4 + "/golden.safetensors");
-    EXPECT_TRUE(file.ok()) << file.status().ToString();
-    if (file.ok()) file_.emplace(std::move(*file));
-  }
-
-  bool Has(int prompt, const std::string& what) const {
-    return file_->Find(Name(prompt, what)).ok();
-  }
-
-  template <class T>
-  std::vector<T> Get(int prompt, const std::string& what) const {
-    const auto view = file_->Find(Name(prompt, what));
-    if (!view.ok()) return {};  // a prompt of one token has no log-probabilities of its own
-    EXPECT_EQ(SizeOf(view->dtype), sizeof(T));
-    std::vector<T> v(static_cast<std::size_t>(view->shape.elements()));
-    std::memcpy(v.data(), view->data, v.size() * sizeof(T));
-    return v;
-  }
-
-  std::vector<std::int32_t> Ids(int prompt) const { return Get<std::int32_t>(prompt, "ids"); }
-
- private:
-  static std::string Name(int prompt, const std::string& what) {
-    return std::to_string(prompt) + "." + what;
-  }
-  std::optional<io::SafetensorsFile> file_ = {};
+struct Golden : GoldenFile {
+  Golden() : GoldenFile(kTinyV4) {}
 };
 
 }  // namespace birkhoff

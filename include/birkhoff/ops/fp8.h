@@ -1,7 +1,7 @@
 // Rows in FP8, each group of their columns with a scale of its own: what block-scaled FP8 linear
 // layers read.
 //
-// Formula  Of the columns of a group: a = max(max |x|, 1e-4), a NaN left out; s = a / 448, or the
+// Formula  Of the columns of a group: a = max(max |x|, floor), a NaN left out; s = a / 448, or the
 //          power of two from that upwards; q = E4M3(clamp(x / s, -448, 448)). The value is q s.
 // Shapes   q [T, H] E4M3 (bias 7, largest 448, no infinity); scales [T, ceil(H / group)]. The last
 //          group may be narrower.
@@ -11,7 +11,8 @@
 // Numerics Division and rounding are those of IEEE f32, then to nearest even; so the bytes are a
 //          function of x alone, on every device. A NaN is 0x7f. An infinite x makes its scale
 //          infinite, as E8M0 the NaN 255.
-// Source   DeepSeek-V3 (kF32), DeepSeek-V4 (kPowerOfTwo, kE8M0), OCP MX 1.0 (E4M3, E8M0).
+// Source   DeepSeek-V3 (kF32), DeepSeek-V4 (kPowerOfTwo, kE8M0), compressed-tensors (a scale for a
+//          whole row), OCP MX 1.0 (E4M3, E8M0).
 #pragma once
 
 #include <cstdint>
@@ -24,9 +25,14 @@ enum class Fp8Scale : std::uint8_t {
   kE8M0,        // the exponent of the power of two as a byte, + 127
 };
 
+// The least that the largest magnitude of a group counts as, so that zeros have a scale.
+constexpr float kFp8GroupFloor = 1e-4f;   // of the formats with groups of 32 and 128 columns
+constexpr float kFp8RowFloor = 448e-12f;  // of those with a scale for a row: s >= 1e-12
+
 struct Fp8Format {
-  std::int64_t group = 0;  // columns of a scale: 32 or 128; 0: no FP8
+  std::int64_t group = 0;  // columns of a scale; 0: no FP8
   Fp8Scale scale = Fp8Scale::kF32;
+  float floor = kFp8GroupFloor;  // in [1e-30, 1e30]
 
   bool operator==(const Fp8Format&) const = default;
 };

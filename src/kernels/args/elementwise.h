@@ -20,6 +20,21 @@ struct BroadcastArgs {
   std::int64_t width = 0;
 };
 
+// out[r, :] = a[r, :] followed by b[r, :]
+//
+// Shapes   rows >= 0. Numerics exact. Aliasing none.
+struct ConcatArgs {
+  const void* a = nullptr;    // [rows, a_width] type, a_row elements from row to row
+  const void* b = nullptr;    // [rows, b_width] type, b_row elements from row to row
+  void* out = nullptr;        // [rows, a_width + b_width] type
+  DType type = DType::kBF16;  // any
+  std::int64_t rows = 0;
+  std::int64_t a_width = 0;
+  std::int64_t a_row = 0;
+  std::int64_t b_width = 0;
+  std::int64_t b_row = 0;
+};
+
 // out[r, :] = x[index[r], :]
 //
 // Shapes   rows >= 0; index in range, checked by the caller. Numerics exact. Aliasing none.
@@ -35,11 +50,14 @@ struct GatherRowsArgs {
 // out[r, j, :] = a[r, :] + b[r, j, :] for j in [0, repeat)
 //
 // Shapes   rows >= 0, repeat >= 1. repeat > 1 adds one row to each stream of a token.
-// Numerics f32 sum, one rounding to out_type. Aliasing none.
+// Numerics f32 sum, one rounding to out_type.
+// Aliasing out may be b, and a if repeat is 1, of the same type.
 struct AddArgs {
-  const float* a = nullptr;       // [rows, width]
-  const float* b = nullptr;       // [rows, repeat, width]
+  const void* a = nullptr;        // [rows, width] a_type
+  const void* b = nullptr;        // [rows, repeat, width] b_type
   void* out = nullptr;            // [rows, repeat, width] out_type
+  DType a_type = DType::kF32;     // kBF16 or kF32
+  DType b_type = DType::kF32;     // kBF16 or kF32
   DType out_type = DType::kBF16;  // kBF16 or kF32
   std::int64_t rows = 0;
   std::int64_t repeat = 1;

@@ -38,15 +38,15 @@ BK_FP8 float Larger(float largest, float x) {
 }
 
 // The scale of a group whose largest magnitude is `largest`. The quotient by a product and one
-// correction, without the branches of a division, is the same for every bf16
-// (tests/kernels/fp8_test.cc).
-BK_FP8 float ScaleOf(float largest, Fp8Scale kind) {
+// correction, without the branches of a division, is the same for every f32 from the least floor
+// on (tests/kernels/fp8_test.cc).
+BK_FP8 float ScaleOf(float largest, const Fp8Format& format) {
   constexpr float kReciprocal = 1.0f / kLargest;
-  const float a = largest > 1e-4f ? largest : 1e-4f;
+  const float a = largest > format.floor ? largest : format.floor;
   const float q = a * kReciprocal;
   const float corrected = fmaf(fmaf(-q, kLargest, a), kReciprocal, q);
   const float s = BitsOf(a) == kInfinity ? a : corrected;
-  return kind == Fp8Scale::kF32 ? s : FloatOf((BitsOf(s) + 0x7fffffu) & 0x7f800000u);
+  return format.scale == Fp8Scale::kF32 ? s : FloatOf((BitsOf(s) + 0x7fffffu) & 0x7f800000u);
 }
 
 // The E4M3 nearest to x, even where two are; beyond the largest, that one.

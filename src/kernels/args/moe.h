@@ -9,12 +9,25 @@
 
 namespace birkhoff {
 
-// p = sqrt(softplus(logits)),  softplus(z) = max(z, 0) + log1p(exp(-|z|))
-// expert[t] = table ? table[ids[t]] : the k largest of p + bias, descending, ties to the lower one
-// weight[t, i] = p[expert_i] / (sum_i p[expert_i] + 1e-20) * scale
+enum class Scoring : std::uint8_t {
+  kSqrtSoftplus,  // sqrt(max(z, 0) + log1p(exp(-|z|))): DeepSeek-V4
+  kSigmoid,       // 1 / (1 + exp(-z)): DeepSeek-V3
+};
+
+// p = scoring(logits),  choice = p + bias
+// expert[t] = table ? table[ids[t]] : the k largest choices, descending, ties to the lower expert
+// weight[t, i] = (normalise ? p[expert_i] / (sum_i p[expert_i] + 1e-20) : p[expert_i]) * scale
 //
-// Shapes   T >= 0, 1 <= k <= E. Exactly one of bias and table is given.
-// Numerics f32; log1p by the C library in double; the sum in slot order. A NaN ranks lowest.
+// With groups > 1 the experts lie in groups of E / groups neighbours. Only experts of the
+// topk_groups best groups are chosen, by the sum of the two largest choices of a group; ties go to
+// the lower group.
+//
+// Shapes   T >= 0, 1 <= k <= E. Exactly one of bias and table is given; a table has one group.
+//          groups > 1 divides E into groups of 2 or more; 1 <= topk_groups <= groups and
+//          k <= topk_groups E / groups.
+// Numerics f32; p is rounded once from double, by the C library's exp and log1p; the sum over
+//          slots in slot order. A NaN ranks lowest, of experts and of groups.
+// Source   DeepSeek-V3 (groups, "noaux_tc"), DeepSeek-V4.
 struct RouteArgs {
   const float* logits = nullptr;        // [T, E]
   const float* bias = nullptr;          // [E], for selection only
@@ -26,6 +39,10 @@ struct RouteArgs {
   std::int64_t experts = 0;  // E
   std::int64_t k = 0;
   float scale = 1;
+  Scoring scoring = Scoring::kSqrtSoftplus;
+  std::int64_t groups = 1;
+  std::int64_t topk_groups = 1;
+  bool normalise = true;
 };
 
 // h_i = round(swiglu(x w1^T, x w3^T; limit) * weight_i),  out[t] = sum_i h_i w2^T

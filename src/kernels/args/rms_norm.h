@@ -14,10 +14,10 @@ namespace birkhoff {
 //          of fused multiply-adds over the elements l, l + 16, ..., then the tree of simd.h.
 //          rs = 1 / sqrt(sum / width + eps) by IEEE square root and division; out = (x * rs) *
 //          weight.
-// Aliasing out may be x when the types are equal.
+// Aliasing out may be x when the types are equal and its rows are packed.
 // Source   DeepSeek-V4 inference code; rounding order OP-2 of docs/numerics.md.
 struct RmsNormArgs {
-  const void* x = nullptr;        // [rows, width] x_type
+  const void* x = nullptr;        // [rows, width] x_type, rows x_row apart
   const float* weight = nullptr;  // [width], or null: weightless
   void* out = nullptr;            // [rows, width] out_type
   DType x_type = DType::kBF16;    // kBF16 or kF32
@@ -25,6 +25,18 @@ struct RmsNormArgs {
   std::int64_t rows = 0;
   std::int64_t width = 0;
   float eps = 0;
+  std::int64_t x_row = 0;  // elements from one row of x to the next; 0: width
+
+  [[gnu::always_inline]] std::int64_t x_step() const { return x_row == 0 ? width : x_row; }
+};
+
+// Two norms of as many rows, usually of two column slices of one projection, in one launch. Each
+// side has the contract and the bits of RmsNorm.
+//
+// Shapes   first.rows == second.rows. Aliasing none.
+struct DualRmsNormArgs {
+  RmsNormArgs first = {};
+  RmsNormArgs second = {};
 };
 
 // The norm of rows of `type` where they are. Inlined always: CPU kernels of every instruction set
@@ -32,7 +44,7 @@ struct RmsNormArgs {
 [[gnu::always_inline]] inline RmsNormArgs NormInPlace(void* rows, const float* weight, DType type,
                                                       std::int64_t count, std::int64_t width,
                                                       float eps) {
-  return {rows, weight, rows, type, type, count, width, eps};
+  return {rows, weight, rows, type, type, count, width, eps, width};
 }
 
 }  // namespace birkhoff

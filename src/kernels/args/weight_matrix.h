@@ -26,8 +26,9 @@ struct WeightMatrix {
   DType scale_type = DType::kF8E8M0;  // kF8E8M0 or kF32
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  std::int32_t block_rows = 0;  // kFp8Block: 128 or 32;  kMxfp4: 1
-  std::int32_t block_cols = 0;  // kFp8Block: 128 or 32;  kMxfp4: 32
+  // kFp8Block: 128 x 128, 32 x 32, or 1 x cols: a scale per output channel. kMxfp4: 1 x 32.
+  std::int32_t block_rows = 0;
+  std::int32_t block_cols = 0;
 
   // Bytes that one pass over the matrix reads.
   std::int64_t bytes() const {

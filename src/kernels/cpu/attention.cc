@@ -7,6 +7,7 @@
 #include "kernels/args/attention.h"
 
 #include "base/thread_pool.h"
+#include "kernels/cpu/attention_parts.h"
 #include "kernels/cpu/dot_tile.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/sequences.h"
@@ -149,60 +150,12 @@ void Softmax(const float* sink, std::int64_t heads, float scale, std::int64_t ke
   }
 }
 
-// sums[h, c] += sum over keys of p[key, h] * key[c] in key order, for kH heads and kC runs of 16
-// channels.
-template <int kH, int kC>
-BK_INLINE void WeightedSum(const float* p, std::int64_t stride, const float* rows, std::int64_t n,
-                           std::int64_t dim, float* sums) {
-  F32x16 v[kH][kC];
-  BK_UNROLL
-  for (int h = 0; h < kH; ++h) {
-    BK_UNROLL
-    for (int c = 0; c < kC; ++c) v[h][c] = Load(sums + h * dim + 16 * c);
-  }
-  for (std::int64_t k = 0; k < n; ++k) {
-    F32x16 x[kC];
-    BK_UNROLL
-    for (int c = 0; c < kC; ++c) x[c] = Load(rows + k * dim + 16 * c);
-    BK_UNROLL
-    for (int h = 0; h < kH; ++h) {
-      const F32x16 e = Set(p[k * stride + h]);
-      BK_UNROLL
-      for (int c = 0; c < kC; ++c) v[h][c] = Fma(e, x[c], v[h][c]);
-    }
-  }
-  BK_UNROLL
-  for (int h = 0; h < kH; ++h) {
-    BK_UNROLL
-    for (int c = 0; c < kC; ++c) Store(sums + h * dim + 16 * c, v[h][c]);
-  }
-}
-
+// sums[h, c] += sum over n keys of p[key, h] * key[c] in key order.
 void AddBlock(const float* p, const Layout& layout, std::int64_t heads, const float* rows,
               std::int64_t n, float* sums) {
-#if defined(__AVX512F__)
-  constexpr int kH = 4;
-  constexpr int kC = 4;
-#else
-  constexpr int kH = 2;
-  constexpr int kC = 2;
-#endif
-  for (std::int64_t h = 0; h < heads; h += kH) {
-    float* v = sums + h * layout.dim;
-    std::int64_t c = 0;
-    for (; c + 16 * kC <= layout.dim; c += 16 * kC)
-      WeightedSum<kH, kC>(p + h, layout.heads, rows + c, n, layout.dim, v + c);
-    for (; c < layout.dim; c += 16)
-      WeightedSum<kH, 1>(p + h, layout.heads, rows + c, n, layout.dim, v + c);
-  }
-}
-
-void WriteHead(const AttentionArgs& a, std::int64_t at, const float* v, float factor) {
-  const bool bf16 = a.out_type == DType::kBF16;
-  const F32x16 f = Set(factor);
-  std::int64_t i = 0;
-  for (; i + 16 <= a.dim; i += 16) StoreAs(a.out, bf16, at + i, Mul(Load(v + i), f));
-  if (i < a.dim) StoreAsN(a.out, bf16, at + i, Mul(Load(v + i), f), static_cast<int>(a.dim - i));
+  for (std::int64_t h = 0; h < heads; h += kSumRows)
+    AddValues<kSumRows>({p + h, layout.heads}, {rows, layout.dim}, n, layout.dim,
+                        sums + h * layout.dim, layout.dim);
 }
 
 // Heads [head, head + heads) of consecutive tokens of a sequence.
@@ -234,7 +187,8 @@ void Attend(const AttentionArgs& a, std::int64_t token, std::int64_t tokens, std
   for (std::int64_t t = 0; t < tokens; ++t) {
     const std::int64_t at = ((token + t) * a.heads + head) * a.dim;
     for (std::int64_t h = 0; h < heads; ++h)
-      WriteHead(a, at + h * a.dim, queries[t].sums + h * layout.dim, queries[t].factors[h]);
+      WriteSums(queries[t].sums + h * layout.dim, queries[t].factors[h], a.dim, a.out, a.out_type,
+                at + h * a.dim);
   }
 }
 

@@ -61,7 +61,8 @@ using F16Row = PlainRow<64, LoadF16Pairs>;
 struct Fp8Row {
   static constexpr std::int64_t kRunBytes = 32;
   static constexpr int kStep = 2;
-  static std::int64_t RunsPerBlock(const WeightMatrix& w) { return w.block_cols / kRun; }
+  // A block of all columns may end in a partial run.
+  static std::int64_t RunsPerBlock(const WeightMatrix& w) { return CeilDiv(w.block_cols, kRun); }
 
   Fp8Row() = default;
   BK_INLINE Fp8Row(const WeightMatrix& w, std::int64_t row)
@@ -136,6 +137,18 @@ struct Mxfp4Row {
   const std::uint8_t* data = nullptr;
   const std::uint8_t* scales = nullptr;
 };
+
+// Calls f with a Row of the format.
+template <class F>
+BK_INLINE void ForFormat(WeightFormat format, F f) {
+  switch (format) {
+    case WeightFormat::kF32: return f(F32Row());
+    case WeightFormat::kBF16: return f(Bf16Row());
+    case WeightFormat::kF16: return f(F16Row());
+    case WeightFormat::kFp8Block: return f(Fp8Row());
+    case WeightFormat::kMxfp4: return f(Mxfp4Row());
+  }
+}
 
 // Keeps the first n columns of a run, n in [0, 32]; the others become +0.
 BK_INLINE void KeepColumns(int n, F32x16* even, F32x16* odd) {

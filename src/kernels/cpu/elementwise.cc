@@ -4,6 +4,7 @@
 #include "base/thread_pool.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/runs.h"
+#include "kernels/cpu/swiglu_row.h"
 
 namespace birkhoff::cpu::BK_ISA {
 namespace {
@@ -15,24 +16,12 @@ BK_INLINE void CopyRow(void* to, std::int64_t to_row, const void* from, std::int
 }
 
 void AddRow(const AddArgs& a, std::int64_t row) {
-  const float* addend = a.a + row / a.repeat * a.width;
+  const std::int64_t addend = row / a.repeat * a.width;
   const std::int64_t base = row * a.width;
   ForRuns(a.width, [&](std::int64_t i, int n) {
-    const F32x16 x = LoadRun(addend, DType::kF32, i, n);
-    const F32x16 y = LoadRun(a.b, DType::kF32, base + i, n);
+    const F32x16 x = LoadRun(a.a, a.a_type, addend + i, n);
+    const F32x16 y = LoadRun(a.b, a.b_type, base + i, n);
     StoreRun(a.out, a.out_type, base + i, cpu::BK_ISA::Add(x, y), n);
-  });
-}
-
-void SwigluRow(const SwigluArgs& a, std::int64_t row) {
-  const F32x16 limit = Set(a.limit);
-  const F32x16 lower = Set(-a.limit);
-  const std::int64_t base = row * a.width;
-  ForRuns(a.width, [&](std::int64_t i, int n) {
-    // The operand that may be NaN stands second: Min and Max return it then.
-    const F32x16 gate = Min(limit, LoadRun(a.gate, a.type, base + i, n));
-    const F32x16 up = Max(lower, Min(limit, LoadRun(a.up, a.type, base + i, n)));
-    StoreRun(a.out, a.type, base + i, Mul(Mul(gate, Sigmoid(gate)), up), n);
   });
 }
 
@@ -53,6 +42,20 @@ void Broadcast(const BroadcastArgs& a, const Exec& exec) {
                              CopyRow(a.out, r, a.x, r / a.copies, bytes);
                            }
                          });
+}
+
+void Concat(const ConcatArgs& a, const Exec& exec) {
+  const auto element = static_cast<std::int64_t>(SizeOf(a.type));
+  const auto a_bytes = static_cast<std::size_t>(a.a_width * element);
+  const auto b_bytes = static_cast<std::size_t>(a.b_width * element);
+  const std::int64_t width = a.a_width + a.b_width;
+  exec.pool->ParallelFor(a.rows, RowGrain(width), [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      char* to = static_cast<char*>(a.out) + r * width * element;
+      std::memcpy(to, static_cast<const char*>(a.a) + r * a.a_row * element, a_bytes);
+      std::memcpy(to + a_bytes, static_cast<const char*>(a.b) + r * a.b_row * element, b_bytes);
+    }
+  });
 }
 
 void GatherRows(const GatherRowsArgs& a, const Exec& exec) {

@@ -5,22 +5,6 @@
 
 namespace birkhoff::cpu {
 namespace BK_ISA {
-namespace {
-
-// Calls f with a Row of the format.
-template <class F>
-void ForFormat(WeightFormat format, F f) {
-  switch (format) {
-    case WeightFormat::kF32: return f(F32Row());
-    case WeightFormat::kBF16: return f(Bf16Row());
-    case WeightFormat::kF16: return f(F16Row());
-    case WeightFormat::kFp8Block: return f(Fp8Row());
-    case WeightFormat::kMxfp4: return f(Mxfp4Row());
-  }
-}
-
-}  // namespace
-
 void Multiply(const Rows& x, const Outputs* outputs, int count, void* scratch) {
   auto* floats = static_cast<float*>(scratch);
   const std::int64_t width = outputs->w->cols;

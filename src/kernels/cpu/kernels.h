@@ -5,9 +5,13 @@
 #include "kernels/args/attention.h"
 #include "kernels/args/elementwise.h"
 #include "kernels/args/embedding.h"
+#include "kernels/args/gqa_attention.h"
+#include "kernels/args/head_linear.h"
 #include "kernels/args/linear.h"
 #include "kernels/args/mhc.h"
 #include "kernels/args/moe.h"
+#include "kernels/args/norm_rope.h"
+#include "kernels/args/quantise.h"
 #include "kernels/args/rms_norm.h"
 #include "kernels/args/rope.h"
 
@@ -17,9 +21,13 @@
   void Attention(const AttentionArgs&, const Exec&);                   \
   void Broadcast(const BroadcastArgs&, const Exec&);                   \
   void Compress(const CompressArgs&, const Exec&);                     \
+  void Concat(const ConcatArgs&, const Exec&);                         \
+  void DualRmsNorm(const DualRmsNormArgs&, const Exec&);               \
   void Embedding(const EmbeddingArgs&, const Exec&);                   \
   void Experts(const ExpertsArgs&, const Exec&);                       \
   void GatherRows(const GatherRowsArgs&, const Exec&);                 \
+  void GqaAttention(const GqaAttentionArgs&, const Exec&);             \
+  void HeadLinear(const HeadLinearArgs&, const Exec&);                 \
   void IndexTopk(const IndexTopkArgs&, const Exec&);                   \
   void KvWrite(const KvWriteArgs&, const Exec&);                       \
   void Linear(const LinearArgs&, const Exec&);                         \
@@ -30,11 +38,17 @@
   void MhcHead(const MhcHeadArgs&, const Exec&);                       \
   void MhcPost(const MhcPostArgs&, const Exec&);                       \
   void MhcTail(const MhcTailArgs&, const Exec&);                       \
+  void NormRope(const NormRopeArgs&, const Exec&);                     \
+  void NormRopeWrite(const NormRopeWriteArgs&, const Exec&);           \
+  void Quantise(const QuantiseArgs&, const Exec&);                     \
   void RmsNorm(const RmsNormArgs&, const Exec&);                       \
+  void RmsNormQuantise(const RmsNormQuantiseArgs&, const Exec&);       \
   void Rope(const RopeArgs&, const Exec&);                             \
   void RopeTable(const RopeTableArgs&, const Exec&);                   \
+  void RopeWrite(const RopeWriteArgs&, const Exec&);                   \
   void Route(const RouteArgs&, const Exec&);                           \
   void Swiglu(const SwigluArgs&, const Exec&);                         \
+  void SwigluQuantise(const SwigluQuantiseArgs&, const Exec&);         \
   }
 
 BK_CPU_KERNELS(generic)
@@ -48,7 +62,10 @@ namespace birkhoff::cpu {
 std::size_t AttentionScratch(const AttentionArgs&, int threads);
 std::size_t CompressScratch(const CompressArgs&, int threads);
 std::size_t ExpertsScratch(const ExpertsArgs&, int threads);
+std::size_t GqaAttentionScratch(const GqaAttentionArgs&, int threads);
+std::size_t HeadLinearScratch(const HeadLinearArgs&, int threads);
 std::size_t IndexTopkScratch(const IndexTopkArgs&, int threads);
 std::size_t LinearScratch(const LinearArgs&, int threads);
+std::size_t RouteScratch(const RouteArgs&, int threads);
 
 }  // namespace birkhoff::cpu

@@ -61,14 +61,14 @@ void Boundary(const MhcBoundaryArgs& a, const float* pre_before, const Exec& exe
         auto* own = static_cast<std::uint16_t*>(exec.scratch) + worker * a.hidden;
         for (int t = 0; t < tokens; ++t) {
           const std::int64_t token = first + t;
-          const auto* row = static_cast<const std::uint16_t*>(a.h) + token * a.hidden;
           if (a.h == nullptr) {
             const auto* x = static_cast<const std::uint16_t*>(p.streams.data);
             const MhcStreams of_token = {x + token * p.streams.token, 0, p.streams.stream};
             CollapseAndNorm<hc>(of_token, pre + t * hc, norm(own, 1), 0, 1);
-            row = own;
           }
-          Fp8Row(row, a.hidden, fp8, token);
+          const void* row = a.h == nullptr ? own : a.h;
+          const std::int64_t from = a.h == nullptr ? 0 : token * a.hidden;
+          Fp8Row(row, a.type, from, a.hidden, fp8, token);
         }
       });
 }

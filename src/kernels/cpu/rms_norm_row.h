@@ -2,39 +2,52 @@
 #pragma once
 
 #include "kernels/args/rms_norm.h"
+#include "kernels/cpu/runs.h"
 #include "kernels/cpu/simd.h"
 
 namespace birkhoff::cpu::BK_ISA {
 
-inline void NormRow(const RmsNormArgs& a, std::int64_t row) {
-  const bool x_bf16 = a.x_type == DType::kBF16;
-  const bool out_bf16 = a.out_type == DType::kBF16;
-  const std::int64_t base = row * a.width;
-  const std::int64_t whole = a.width / 16 * 16;
-  const int rest = static_cast<int>(a.width - whole);
-
+// 1 / sqrt(mean square + eps) of the elements [at, at + width) of x.
+inline float InverseRms(const void* x, DType type, std::int64_t at, std::int64_t width, float eps) {
+  const bool is_bf16 = type == DType::kBF16;
+  const std::int64_t whole = width / 16 * 16;
   F32x16 sum = Zero();
   for (std::int64_t i = 0; i < whole; i += 16) {
-    const F32x16 x = LoadAs(a.x, x_bf16, base + i);
-    sum = Fma(x, x, sum);
+    const F32x16 v = LoadAs(x, is_bf16, at + i);
+    sum = Fma(v, v, sum);
   }
-  if (rest > 0) {
-    const F32x16 x = LoadAsN(a.x, x_bf16, base + whole, rest);
-    sum = Fma(x, x, sum);
+  if (whole < width) {
+    const F32x16 v = LoadAsN(x, is_bf16, at + whole, static_cast<int>(width - whole));
+    sum = Fma(v, v, sum);
   }
-  const float mean = ReduceAdd(sum) / static_cast<float>(a.width);
-  const F32x16 rs = Set(1.0f / std::sqrt(mean + a.eps));
+  return 1.0f / std::sqrt(ReduceAdd(sum) / static_cast<float>(width) + eps);
+}
 
-  for (std::int64_t i = 0; i < whole; i += 16) {
-    F32x16 y = Mul(LoadAs(a.x, x_bf16, base + i), rs);
-    if (a.weight != nullptr) y = Mul(y, Load(a.weight + i));
-    StoreAs(a.out, out_bf16, base + i, y);
+// A row with its norm applied as it is read; rows that are not normed are read as they are.
+struct NormedRow {
+  const void* x = nullptr;  // from element `at`
+  DType type = DType::kBF16;
+  std::int64_t at = 0;
+  const float* weight = nullptr;
+  bool normed = false;
+  F32x16 rs = Zero();
+
+  // Channels [i, i + n), n in [1, 16].
+  BK_INLINE F32x16 Run(std::int64_t i, int n) const {
+    F32x16 y = LoadRun(x, type, at + i, n);
+    if (normed) y = Mul(y, rs);
+    if (weight != nullptr) y = Mul(y, LoadRun(weight, DType::kF32, i, n));
+    return y;
   }
-  if (rest > 0) {
-    F32x16 y = Mul(LoadAsN(a.x, x_bf16, base + whole, rest), rs);
-    if (a.weight != nullptr) y = Mul(y, LoadN(a.weight + whole, rest));
-    StoreAsN(a.out, out_bf16, base + whole, y, rest);
-  }
+};
+
+inline void NormRow(const RmsNormArgs& a, std::int64_t row) {
+  const std::int64_t at = row * a.x_step();
+  const NormedRow x = {a.x,      a.x_type, at,
+                       a.weight, true,     Set(InverseRms(a.x, a.x_type, at, a.width, a.eps))};
+  ForRuns(a.width, [&](std::int64_t i, int n) {
+    StoreRun(a.out, a.out_type, row * a.width + i, x.Run(i, n), n);
+  });
 }
 
 }  // namespace birkhoff::cpu::BK_ISA

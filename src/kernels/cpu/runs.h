@@ -6,7 +6,7 @@
 
 namespace birkhoff::cpu::BK_ISA {
 
-// Elements [i, i + n) of an array, n in [1, 16]; the lanes behind them are +0.
+// Elements [i, i + n) of an array, n in [0, 16]; the lanes behind them are +0.
 BK_INLINE F32x16 LoadRun(const void* base, DType type, std::int64_t i, int n) {
   const bool is_bf16 = type == DType::kBF16;
   return n == 16 ? LoadAs(base, is_bf16, i) : LoadAsN(base, is_bf16, i, n);

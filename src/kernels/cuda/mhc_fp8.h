@@ -75,7 +75,7 @@ __device__ inline void StoreFp8(std::uint8_t* row, std::int64_t column, std::int
 template <int kGroup>
 __device__ inline void PutFp8(const Fp8Rows& to, std::int64_t token, std::int64_t column,
                               std::int64_t hidden, const uint4& h, float largest) {
-  const float scale = fp8::ScaleOf(largest, to.format.scale);
+  const float scale = fp8::ScaleOf(largest, to.format);
   StoreFp8(static_cast<std::uint8_t*>(to.data) + token * hidden, column, hidden,
            ToE4m3(h, DivisorOf(scale)));
   if (column % kGroup == 0 && column < hidden) fp8::PutScale(to, token, column / kGroup, scale);

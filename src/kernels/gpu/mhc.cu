@@ -5,7 +5,6 @@
 //   the others    one thread per column
 #include <algorithm>
 
-#include "kernels/args/fp8.h"
 #include "kernels/gpu/kernels.h"
 #include "kernels/gpu/math.h"
 #include "kernels/gpu/portable.h"
@@ -236,31 +235,6 @@ __global__ void Norm(T* rows, const float* weight, float eps, std::int64_t token
   }
 }
 
-// Rows of bf16 in FP8. Thirty-two threads to a group.
-__global__ void ToFp8(const std::uint16_t* rows, Fp8Rows to, std::int64_t tokens,
-                      std::int64_t hidden) {
-  constexpr int kThreadsEach = 32;
-  const std::int64_t groups = fp8::GroupsOf(to.format, hidden);
-  const std::int64_t lane = threadIdx.x % kThreadsEach;
-  for (std::int64_t i = FirstItem() / kThreadsEach; i < tokens * groups;
-       i += ItemStride() / kThreadsEach) {
-    const std::int64_t token = i / groups;
-    const std::int64_t begin = i % groups * to.format.group;
-    const std::int64_t end = begin + to.format.group < hidden ? begin + to.format.group : hidden;
-    const std::uint16_t* row = rows + token * hidden;
-    float largest = 0;
-    for (std::int64_t c = begin + lane; c < end; c += kThreadsEach)
-      largest = fp8::Larger(largest, Widen(row[c]));
-    for (int lanes = kThreadsEach / 2; lanes > 0; lanes /= 2)
-      largest = fp8::Larger(largest, ShuffleXor(largest, lanes));
-    const float scale = fp8::ScaleOf(largest, to.format.scale);
-    auto* out = static_cast<std::uint8_t*>(to.data) + token * hidden;
-    for (std::int64_t c = begin + lane; c < end; c += kThreadsEach)
-      out[c] = fp8::E4m3(__fdiv_rn(Widen(row[c]), scale));
-    if (lane == 0) fp8::PutScale(to, token, i % groups, scale);
-  }
-}
-
 // Calls f.template operator()<T, hc>() for the storage type and the number of streams.
 template <class F>
 void Dispatch(DType type, std::int64_t hc, F f) {
@@ -358,11 +332,8 @@ void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& shifted, const Exec& exec)
   MhcCollapse({a.streams_out, shifted.pre, h, a.type, a.tokens, a.hc, a.hidden}, exec);
   if (a.norm_weight != nullptr)
     NormInPlace(h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
-  const Fp8Rows fp8 = fp8::WithSteps(a.fp8, a.hidden);
-  if (fp8.format.group == 0) return;
-  const std::int64_t groups = fp8::GroupsOf(fp8.format, a.hidden);
-  ToFp8<<<Blocks(a.tokens * groups * 32), kThreads, 0, StreamOf(exec)>>>(
-      static_cast<const std::uint16_t*>(h), fp8, a.tokens, a.hidden);
+  if (a.fp8.format.group == 0) return;
+  Quantise({.x = h, .fp8 = a.fp8, .type = a.type, .rows = a.tokens, .width = a.hidden}, exec);
 }
 
 void MhcBoundary(const MhcBoundaryArgs& a, const Exec& exec) {

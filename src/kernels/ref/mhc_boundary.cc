@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "kernels/ref/fp8.h"
 #include "kernels/ref/kernels.h"
 #include "kernels/ref/mhc.h"
 
@@ -34,7 +35,7 @@ void Boundary(const MhcBoundaryArgs& a, const float* pre, const Exec& exec) {
   if (a.norm_weight != nullptr)
     RmsNorm(NormInPlace(h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps), exec);
   for (std::int64_t t = 0; t < a.tokens && a.fp8.format.group != 0; ++t)
-    PutFp8(h, a.fp8, t, a.hidden);
+    PutFp8(h, a.type, t * a.hidden, a.fp8, t, a.hidden);
 }
 
 }  // namespace birkhoff::ref

@@ -8,21 +8,22 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "graph/builder.h"
+#include "models/graph_writer.h"
+#include "models/model_size.h"
 #include "models/rope_frequencies.h"
+#include "models/stage.h"
 
 namespace birkhoff::models::deepseek_v4 {
 namespace {
 
-using graph::Builder;
 using graph::Value;
 using ops::Const;
 using ops::Extent;
 using ops::Symbol;
 
-constexpr Extent kTokens = {1, Symbol::kTokens};
-constexpr Extent kRows = {1, Symbol::kRows};
+constexpr std::string_view kModel = "deepseek_v4";
 
 struct Frequencies {
   std::vector<double> plain = {};       // layers without compression
@@ -33,39 +34,29 @@ Frequencies MakeFrequencies(const Config& c) {
   Frequencies f;
   f.plain = RopeFrequencies(c.rope_dim, c.rope_theta, nullptr);
   if (c.compress_rope_theta == 0) return f;
-  YarnScaling yarn;
-  if (c.yarn) {
-    yarn = {c.yarn->factor, static_cast<double>(c.yarn->original_positions), c.yarn->beta_fast,
-            c.yarn->beta_slow};
-  }
-  f.compressed = RopeFrequencies(c.rope_dim, c.compress_rope_theta, c.yarn ? &yarn : nullptr);
+  f.compressed = RopeFrequencies(c.rope_dim, c.compress_rope_theta, c.yarn ? &*c.yarn : nullptr);
   return f;
 }
 
 // Writes one graph. Member functions are the formulas of docs/architecture.md, "DeepSeek-V4".
-class Writer {
+class Writer : GraphWriter {
  public:
   Writer(const Config& config, const BuildOptions& options, const Frequencies& frequencies)
-      : c_(config), o_(options), act_(options.activation) {
+      : GraphWriter(options), c_(config) {
     const auto scope = b_.Site("positions");
-    ids_ = b_.Input("ids", DType::kI32, {kTokens});
-    const Value positions = b_.Input("positions", DType::kI32, {kTokens});
-    rows_ = b_.Input("rows", DType::kI32, {kRows});
-    plain_ = b_.RopeTable(positions, b_.Frequency("rope.plain", frequencies.plain), Precise());
+    plain_ = RopeTable(b_.Frequency("rope.plain", frequencies.plain));
     if (frequencies.compressed.empty()) return;
     compressed_frequency_ = b_.Frequency("rope.compressed", frequencies.compressed);
-    compressed_ = b_.RopeTable(positions, compressed_frequency_, Precise());
+    compressed_ = RopeTable(compressed_frequency_);
   }
 
   Result<graph::Graph> Trunk(const Weights& w) {
-    Value X = Streams(w.embed);
-    for (std::int64_t l = 0; l < c_.layers; ++l) {
-      X = Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
-      if (o_.taps) b_.Output(fmt::format("streams.{}", l), X);
-    }
-    if (o_.draft) b_.Output("streams", X);
-    Head(X, w.hc_head, w.norm, w.head);
-    return std::move(b_).Finish();
+    return Stage(
+        c_.layers, StreamsShape(), [&] { return Streams(w.embed); },
+        [&](Value X, std::int64_t l) {
+          return Layer(X, static_cast<int>(l), w.layers[static_cast<std::size_t>(l)]);
+        },
+        [&](Value X) { Head(X, w.hc_head, w.norm, w.head); });
   }
 
   // Row t is given the streams of token t and the id of token t + 1, and predicts token t + 2.
@@ -76,27 +67,26 @@ class Writer {
   }
 
  private:
-  Value V(const VectorParam& p) { return b_.Vector(p.name, p.data, p.shape); }
-  Value M(const MatrixParam& p) { return b_.Matrix(p.name, &p.m); }
-
   graph::MhcParameters Hc(const HcParams& p) { return {V(p.fn), V(p.base), V(p.scale)}; }
 
-  bool Precise() const { return act_ == DType::kF32; }
+  std::vector<Extent> StreamsShape() const {
+    return {kTokens, Const(c_.hc_mult), Const(c_.hidden)};
+  }
 
   Value Streams(const MatrixParam& embed) {
     const auto scope = b_.Site("embed");
-    return b_.Broadcast(b_.Embedding(ids_, M(embed), act_), static_cast<int>(c_.hc_mult));
+    return b_.Broadcast(Embed(embed), static_cast<int>(c_.hc_mult));
   }
 
   // Y_j = e_proj rms(embed(id); enorm) + h_proj rms(X_j; hnorm)
   Value DraftStreams(const MtpParams& p, const MatrixParam& embed) {
     const auto scope = b_.Site("mtp");
-    const Value X = b_.Input("streams", act_, {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value X = b_.Input("streams", act_, StreamsShape());
     const Value e = b_.RmsNorm(b_.Embedding(ids_, M(embed), act_), V(p.enorm), c_.rms_eps, act_);
     const Value h = b_.RmsNorm(X, V(p.hnorm), c_.rms_eps, act_);
     const Value each = b_.Reshape(h, {Extent{c_.hc_mult, Symbol::kTokens}, Const(c_.hidden)});
-    const Value from_streams = b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32),
-                                          {kTokens, Const(c_.hc_mult), Const(c_.hidden)});
+    const Value from_streams =
+        b_.Reshape(b_.Linear(each, M(p.h_proj), DType::kF32), StreamsShape());
     return b_.Add(b_.Linear(e, M(p.e_proj), DType::kF32), from_streams, act_);
   }
 
@@ -130,14 +120,14 @@ class Writer {
   Value Attention(Value u, int layer, const AttentionParams& p) {
     const std::int64_t r = c_.Ratio(layer);
     const Value rotation = r == 0 ? plain_ : compressed_;
-    const Value qr =
-        b_.RmsNorm(b_.Linear(u, M(p.wq_a), DType::kF32), V(p.q_norm), c_.rms_eps, act_);
+    const std::vector<Value> low =
+        b_.Split(b_.Linear(u, {M(p.wq_a), M(p.wkv)}, DType::kF32), {c_.q_lora, c_.head_dim});
+    const Value qr = b_.RmsNorm(low[0], V(p.q_norm), c_.rms_eps, act_);
     const Value heads =
         b_.Reshape(b_.Linear(qr, M(p.wq_b), act_), {kTokens, Const(c_.heads), Const(c_.head_dim)});
     const Value q = b_.Rope(b_.RmsNorm(heads, c_.rms_eps, DType::kF32), rotation, act_);
-    const Value kv = b_.Rope(
-        b_.RmsNorm(b_.Linear(u, M(p.wkv), DType::kF32), V(p.kv_norm), c_.rms_eps, DType::kF32),
-        rotation, act_);
+    const Value kv =
+        b_.Rope(b_.RmsNorm(low[1], V(p.kv_norm), c_.rms_eps, DType::kF32), rotation, act_);
 
     const Value window =
         b_.State(Name(layer, "window"), act_, c_.window + o_.max_rewind, c_.head_dim);
@@ -204,47 +194,25 @@ class Writer {
                   b_.Table(p.name + ".gate.tid2eid", p.tid2eid, c_.vocab, c_.experts_per_token),
                   ids_, c_.experts_per_token, c_.routed_scale)
             : b_.RouteTopk(logits, V(*p.bias), c_.experts_per_token, c_.routed_scale);
-    const Value sparse = b_.Experts(u, routed, b_.Matrices(p.name + ".experts.w1", p.w1),
-                                    b_.Matrices(p.name + ".experts.w3", p.w3),
-                                    b_.Matrices(p.name + ".experts.w2", p.w2), limit);
-    const Value hidden =
-        b_.Swiglu(b_.Linear(u, M(p.shared.w1), act_), b_.Linear(u, M(p.shared.w3), act_), limit);
-    return b_.Add(sparse, b_.Linear(hidden, M(p.shared.w2), DType::kF32), act_);
+    const Value sparse = Experts(u, routed, p.experts, limit);
+    return b_.Add(sparse, Mlp(u, p.shared, limit), act_);
   }
 
   void Head(Value X, const HcParams& hc, const VectorParam& norm, const MatrixParam& head) {
     const auto scope = b_.Site("head");
     const Value h = b_.MhcHead(b_.GatherRows(X, rows_), Hc(hc), c_.rms_eps, c_.hc_eps);
-    b_.Output("logits", b_.Linear(b_.RmsNorm(h, V(norm), c_.rms_eps, act_), M(head), DType::kF32));
+    Logits(h, norm, head, c_.rms_eps);
   }
 
   const Config& c_;
-  const BuildOptions& o_;
-  const DType act_;
-  Builder b_ = {};
-  Value ids_ = {};
-  Value rows_ = {};
   Value plain_ = {};
   Value compressed_ = {};
   Value compressed_frequency_ = {};
 };
 
-struct Size {
-  std::int64_t parameters = 0;
-  std::int64_t bytes = 0;            // matrices as stored, vectors in f32
-  std::int64_t bytes_per_token = 0;  // that the layers read for one token: k of the E experts
+struct Size : ModelSize {
+  using ModelSize::Add;
 
-  void Add(const WeightMatrix& m) {
-    parameters += m.rows * m.cols;
-    bytes += m.bytes();
-    bytes_per_token += m.bytes();
-  }
-  void Add(const MatrixParam& p) { Add(p.m); }
-  void Add(const VectorParam& p) {
-    parameters += p.shape.elements();
-    bytes += p.shape.elements() * 4;
-    bytes_per_token += p.shape.elements() * 4;
-  }
   void Add(const HcParams& p) {
     Add(p.fn);
     Add(p.base);
@@ -265,33 +233,23 @@ struct Size {
     Add(p.indexer->weights_proj);
     Add(p.indexer->compressor);
   }
-  void Add(const MoeParams& p, std::int64_t k) {
-    Add(p.gate);
-    if (p.bias) Add(*p.bias);
-    for (const MatrixParam* m : {&p.shared.w1, &p.shared.w3, &p.shared.w2}) Add(*m);
-    Size experts;
-    for (const auto* list : {&p.w1, &p.w3, &p.w2}) {
-      for (const WeightMatrix& m : *list) experts.Add(m);
-    }
-    parameters += experts.parameters;
-    bytes += experts.bytes;
-    bytes_per_token += experts.bytes / static_cast<std::int64_t>(p.w1.size()) * k;
-  }
   void Add(const LayerParams& p, std::int64_t k) {
     Add(p.attn_norm);
     Add(p.ffn_norm);
     Add(p.hc_attn);
     Add(p.hc_ffn);
     Add(p.attn);
-    Add(p.ffn, k);
+    Add(p.ffn.gate);
+    if (p.ffn.bias) Add(*p.ffn.bias);
+    Add(p.ffn.shared);
+    Add(p.ffn.experts, k);
   }
 };
 
-// The backbone; of the embedding a token reads one row.
+// The backbone.
 Size Measure(const Config& c, const Weights& w) {
   Size s;
-  s.Add(w.embed);
-  s.bytes_per_token = w.embed.m.bytes() / w.embed.m.rows;
+  s.AddEmbedding(w.embed);
   s.Add(w.head);
   s.Add(w.norm);
   s.Add(w.hc_head);
@@ -303,21 +261,25 @@ Size Measure(const Config& c, const Weights& w) {
 
 Result<BuiltModel> Build(const Config& config, const Weights& weights,
                          const BuildOptions& options) {
-  BuildOptions o = options;
-  o.draft = options.draft && weights.mtp.has_value();
+  BK_ASSIGN_OR_RETURN(BuildOptions o, ResolveStage(options, config.layers));
+  // Drafts follow the last layer.
+  o.draft = options.draft && weights.mtp.has_value() && o.end_layer == config.layers;
   const auto frequencies = std::make_shared<const Frequencies>(MakeFrequencies(config));
+  const auto kind = [&](std::int64_t l) {
+    return fmt::format("ratio {}{}", config.Ratio(l), config.IsHashRouted(l) ? ", hash" : "");
+  };
   BuiltModel model;
   BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *frequencies).Trunk(weights));
   if (o.draft) {
     BK_ASSIGN_OR_RETURN(model.draft, Writer(config, o, *frequencies).Draft(*weights.mtp, weights));
+    model.draft_layers =
+        DescribeLayers(kModel, config.layers, config.layers + 1, kind, {.has_head = true});
   }
+  model.trunk_layers = DescribeTrunk(kModel, o, config.layers, kind);
   model.vocab = config.vocab;
   model.layers = config.layers;
   model.draft_window = config.window;
-  const Size size = Measure(config, weights);
-  model.parameters = size.parameters;
-  model.weight_bytes = size.bytes;
-  model.bytes_per_decoded_token = size.bytes_per_token;
+  model.size = Measure(config, weights);
   model.constants = frequencies;
   return model;
 }

@@ -6,8 +6,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "base/strict_json.h"
+#include "models/config_parts.h"
 #include "models/json_fields.h"
 
 namespace birkhoff::models::deepseek_v4 {
@@ -15,26 +17,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Far above any model, and low enough that no product of two or three extents overflows 64 bits.
-constexpr std::int64_t kMaxExtent = 1 << 20;
-constexpr std::int64_t kMaxVocab = 1 << 24;
-constexpr std::int64_t kMaxCount = 4096;  // heads, groups, layers
-constexpr std::int64_t kMaxPositions = (1ll << 31) - 1;
-
 void Invalid(JsonFields& fields, std::string message) {
   fields.Fail(StatusCode::kInvalidArgument, std::move(message));
 }
 
 // The official inference/config.json states no type; its names tell it.
-void CheckModelType(JsonFields& fields) {
-  const Json* type = fields.Find({"model_type"});
+void CheckType(JsonFields& fields) {
   const bool official = fields.Has("dim") && fields.Has("n_layers") && fields.Has("hc_mult");
-  if (type == nullptr ? official : *type == "deepseek_v4") return;
-  fields.Fail(
-      StatusCode::kUnsupported,
-      fmt::format("'model_type' is {}, supported: \"deepseek_v4\"",
-                  type == nullptr ? "missing"
-                                  : type->dump(-1, ' ', false, Json::error_handler_t::replace)));
+  if (!fields.Has("model_type") && official) return;
+  CheckModelType(fields, {"deepseek_v4"});
 }
 
 // What the formulas of this architecture take for granted.
@@ -175,21 +166,8 @@ void ReadIndexer(JsonFields& f, Config& c) {
   }
 }
 
-std::optional<Yarn> ReadYarn(JsonFields& f, JsonFields::Names factor, JsonFields::Names original) {
-  Yarn yarn = {.factor = f.Real(factor, 1, 1e6),
-               .beta_fast = f.Real({"beta_fast"}, 0, 1e6, 32),
-               .beta_slow = f.Real({"beta_slow"}, 0, 1e6, 1),
-               .original_positions = f.Int(original, 1, kMaxPositions)};
-  if (yarn.beta_slow <= 0 || yarn.beta_fast < yarn.beta_slow) {
-    Invalid(f,
-            fmt::format("'beta_fast' is {} and 'beta_slow' {}, expected 0 < beta_slow <= beta_fast",
-                        yarn.beta_fast, yarn.beta_slow));
-  }
-  return yarn;
-}
-
 // A dictionary with a type: rope_scaling, or one of the two in rope_parameters.
-std::optional<Yarn> ReadTypedYarn(JsonFields& f) {
+std::optional<YarnScaling> ReadTypedYarn(JsonFields& f) {
   const Json* type = f.Find({"rope_type", "type"});
   if (type == nullptr || *type == "default") return {};
   f.Only({"rope_type", "type"}, "yarn");
@@ -198,34 +176,32 @@ std::optional<Yarn> ReadTypedYarn(JsonFields& f) {
 }
 
 // Hugging Face keeps the two rotary embeddings in dictionaries of their own.
-void ReadRopeParameters(JsonFields& f, const Json& parameters, double min_base, double max_base,
-                        Config& c) {
+void ReadRopeParameters(JsonFields& f, const Json& parameters, Config& c) {
   JsonFields both(parameters, "rope_parameters");
   const Json* main = both.Find({"main"});
   if (main == nullptr) Invalid(both, "'main' is missing");
   if (main != nullptr) {
     JsonFields plain(*main, "main");
     plain.Only({"rope_type", "type"}, "default");
-    if (plain.Has("rope_theta")) c.rope_theta = plain.Real({"rope_theta"}, min_base, max_base);
+    if (plain.Has("rope_theta"))
+      c.rope_theta = plain.Real({"rope_theta"}, kMinRopeBase, kMaxRopeBase);
     both.Include(plain);
   }
   if (const Json* compress = both.Find({"compress"})) {
     JsonFields compressed(*compress, "compress");
     c.yarn = ReadTypedYarn(compressed);
     if (compressed.Has("rope_theta"))
-      c.compress_rope_theta = compressed.Real({"rope_theta"}, min_base, max_base);
+      c.compress_rope_theta = compressed.Real({"rope_theta"}, kMinRopeBase, kMaxRopeBase);
     both.Include(compressed);
   }
   f.Include(both);
 }
 
 void ReadRope(JsonFields& f, Config& c) {
-  constexpr double kMinBase = 1.001;
-  constexpr double kMaxBase = 1e12;
   const bool compressed =
       std::any_of(c.ratios.begin(), c.ratios.end(), [](auto r) { return r > 0; });
   if (const Json* parameters = f.Find({"rope_parameters"})) {
-    ReadRopeParameters(f, *parameters, kMinBase, kMaxBase, c);
+    ReadRopeParameters(f, *parameters, c);
   } else if (const Json* scaling = f.Find({"rope_scaling"})) {
     JsonFields dictionary(*scaling, "rope_scaling");
     c.yarn = ReadTypedYarn(dictionary);
@@ -233,10 +209,10 @@ void ReadRope(JsonFields& f, Config& c) {
   } else if (f.Int({"original_seq_len"}, 0, kMaxPositions, 0) > 0) {
     c.yarn = ReadYarn(f, {"rope_factor"}, {"original_seq_len"});
   }
-  if (c.rope_theta == 0) c.rope_theta = f.Real({"rope_theta"}, kMinBase, kMaxBase);
+  if (c.rope_theta == 0) c.rope_theta = f.Real({"rope_theta"}, kMinRopeBase, kMaxRopeBase);
   // Required where it is used: the default of the official code is the value of no release.
   if (compressed && c.compress_rope_theta == 0) {
-    c.compress_rope_theta = f.Real({"compress_rope_theta"}, kMinBase, kMaxBase);
+    c.compress_rope_theta = f.Real({"compress_rope_theta"}, kMinRopeBase, kMaxRopeBase);
   }
 }
 
@@ -256,41 +232,11 @@ void ReadRopeDim(JsonFields& f, Config& c) {
   }
 }
 
-void ReadPositions(JsonFields& f, Config& c) {
-  std::optional<std::int64_t> extended;
-  if (c.yarn) {
-    const double positions = c.yarn->factor * static_cast<double>(c.yarn->original_positions);
-    extended = std::llround(std::min(positions, static_cast<double>(kMaxPositions)));
-  }
-  c.max_positions = f.Int({"max_position_embeddings"}, 1, kMaxPositions, extended);
-}
-
-void ReadTokens(JsonFields& f, Config& c) {
-  if (f.Has("bos_token_id")) c.bos = f.Int({"bos_token_id"}, 0, c.vocab - 1);
-  const Json* eos = f.Find({"eos_token_id"});
-  if (eos != nullptr && eos->is_array()) {
-    c.eos = f.Ints({"eos_token_id"}, 0, c.vocab - 1);
-  } else if (eos != nullptr) {
-    c.eos = {f.Int({"eos_token_id"}, 0, c.vocab - 1)};
-  }
-}
-
 void ReadBlock(JsonFields& f, Config& c) {
   const Json* quantisation = f.Find({"quantization_config"});
   if (quantisation == nullptr) return;
   JsonFields q(*quantisation, "quantization_config");
-  const auto block = q.Ints({"weight_block_size"}, 1, kMaxExtent);
-  if (q.Has("weight_block_size")) {
-    if (block != std::vector<std::int64_t>{128, 128} &&
-        block != std::vector<std::int64_t>{32, 32}) {
-      q.Fail(StatusCode::kUnsupported,
-             fmt::format("'weight_block_size' is {}, expected [128,128] or [32,32]",
-                         q.Find({"weight_block_size"})->dump()));
-    } else {
-      c.block_rows = static_cast<std::int32_t>(block[0]);
-      c.block_cols = static_cast<std::int32_t>(block[1]);
-    }
-  }
+  c.block_rows = c.block_cols = ReadScaleBlock(q);
   f.Include(q);
 }
 
@@ -300,7 +246,7 @@ Result<Config> ParseConfig(std::string_view json, std::string_view where) {
   BK_ASSIGN_OR_RETURN(const Json root, ParseStrictJson(json, where));
   JsonFields f(root, std::string(where));
   Config c;
-  CheckModelType(f);
+  CheckType(f);
   CheckSupported(f);
   ReadExtents(f, c);
   ReadExperts(f, c);
@@ -309,8 +255,10 @@ Result<Config> ParseConfig(std::string_view json, std::string_view where) {
   ReadRopeDim(f, c);
   ReadRope(f, c);
   ReadIndexer(f, c);
-  ReadPositions(f, c);
-  ReadTokens(f, c);
+  c.max_positions = ReadMaxPositions(f, c.yarn);
+  SpecialTokens tokens = ReadTokens(f, c.vocab);
+  c.bos = tokens.bos;
+  c.eos = std::move(tokens.eos);
   ReadBlock(f, c);
   BK_RETURN_IF_ERROR(f.status());
   return c;

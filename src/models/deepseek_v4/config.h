@@ -7,16 +7,9 @@
 #include <vector>
 
 #include "birkhoff/status.h"
+#include "models/rope_frequencies.h"
 
 namespace birkhoff::models::deepseek_v4 {
-
-// YaRN context extension; applied only in layers with a compress ratio above 0.
-struct Yarn {
-  double factor = 0;     // > 1
-  double beta_fast = 0;  // rotations, >= beta_slow
-  double beta_slow = 0;  // rotations, > 0
-  std::int64_t original_positions = 0;
-};
 
 struct Config {
   std::int64_t vocab = 0;
@@ -59,7 +52,8 @@ struct Config {
 
   double rope_theta = 0;           // base of ratio-0 layers
   double compress_rope_theta = 0;  // base of the other layers; 0 when there are none
-  std::optional<Yarn> yarn = {};   // empty: plain rotary embedding everywhere
+  // YaRN of the layers with a compress ratio above 0; empty: plain rotary embedding everywhere.
+  std::optional<YarnScaling> yarn = {};
 
   std::optional<std::int64_t> bos = {};
   std::vector<std::int64_t> eos = {};

@@ -110,6 +110,7 @@ class Walk {
     } else {
       BK_RETURN_IF_ERROR(Vector(p.bias.emplace(), name + ".gate.bias", {c_.experts}));
     }
+    p.experts.name = name + ".experts";
     BK_RETURN_IF_ERROR(v_.Experts(p));
     const std::string shared = name + ".shared_experts.";
     BK_RETURN_IF_ERROR(Linear(p.shared.w1, shared + "w1", c_.expert_width, c_.hidden));
@@ -160,7 +161,7 @@ class Lister : public ParamVisitor {
 
  protected:
   void AddExpert(const MoeParams& moe, std::int64_t e) {
-    const std::string at = fmt::format("{}.experts.{}.", moe.name, e);
+    const std::string at = fmt::format("{}.{}.", moe.experts.name, e);
     AddMatrix(at + "w1", MatrixRole::kExpert, c_.expert_width, c_.hidden);
     AddMatrix(at + "w3", MatrixRole::kExpert, c_.expert_width, c_.hidden);
     AddMatrix(at + "w2", MatrixRole::kExpert, c_.hidden, c_.expert_width);

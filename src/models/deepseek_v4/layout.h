@@ -31,7 +31,7 @@ class ParamVisitor {
   // v.name, the whole name of the tensor, and v.shape are set.
   virtual Status Vector(VectorParam& v) = 0;
 
-  // Routed experts: moe.name is set, w1, w3 and w2 are empty.
+  // Routed experts: moe.experts.name is set, its matrices are empty.
   virtual Status Experts(MoeParams& moe) = 0;
 
   // `name` is the whole name of the tensor, [V, k].

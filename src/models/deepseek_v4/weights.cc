@@ -2,197 +2,70 @@
 
 #include <fmt/core.h>
 
-#include <bit>
-#include <cstdio>
-#include <cstring>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "models/deepseek_v4/layout.h"
 #include "models/deepseek_v4/names.h"
-#include "models/stored_matrix.h"
-#include "models/value_check.h"
+#include "models/tensor_loader.h"
 
 namespace birkhoff::models::deepseek_v4 {
 namespace {
 
-// binary16 to binary32; exact.
-float F16ToFloat(std::uint16_t h) {
-  const std::uint32_t magnitude = h & 0x7fffu;
-  if (magnitude < 0x0400) {  // zero and subnormals: units of 2^-24
-    const float v = static_cast<float>(magnitude) * 0x1p-24f;
-    return (h & 0x8000u) != 0 ? -v : v;
-  }
-  // The exponent moves from bias 15 to bias 127; all ones stay all ones.
-  const std::uint32_t bias = magnitude >= 0x7c00 ? (255u - 31u) << 23 : (127u - 15u) << 23;
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-  return std::bit_cast<float>(sign | ((magnitude << 13) + bias));
-}
-
-float ToFloat(DType dtype, const std::byte* p) {
-  std::uint16_t half = 0;
-  if (dtype == DType::kF32) {
-    float v = 0;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-  }
-  std::memcpy(&half, p, sizeof half);
-  if (dtype == DType::kF16) return F16ToFloat(half);
-  bf16 v;
-  v.bits = half;
-  return static_cast<float>(v);
-}
-
-// A row range of one matrix of a fused [E, R, C] tensor.
-StoredTensor Slice(const StoredTensor& fused, std::int64_t matrix, std::int64_t first,
-                   std::int64_t rows) {
-  const Shape& shape = fused.view.shape;
-  const std::int64_t row_bytes = shape[2] * static_cast<std::int64_t>(SizeOf(fused.view.dtype));
-  StoredTensor slice = fused;
-  slice.view.data =
-      static_cast<const std::byte*>(fused.view.data) + (matrix * shape[1] + first) * row_bytes;
-  slice.view.shape = {rows, shape[2]};
-  slice.where += fmt::format("[{}, {}:{}]", matrix, first, first + rows);
-  return slice;
-}
-
-class Loader : public ParamVisitor {
+class Reader : public ParamVisitor {
  public:
-  Loader(const Config& config, const WeightSource& source, const LoadOptions& options,
+  Reader(const Config& config, const WeightSource& source, const LoadOptions& options,
          Weights& weights)
-      : c_(config), source_(source), options_(options), weights_(weights) {}
+      : c_(config),
+        draft_(options.draft),
+        weights_(weights),
+        loader_(source, options, config.block_rows, weights) {}
 
-  // Brings the names of the source to the official ones.
-  Status Index();
+  Status Read() {
+    BK_RETURN_IF_ERROR(
+        loader_.Index(OfficialName, [this](std::string_view name) { return LeftOut(name); }));
+    BK_RETURN_IF_ERROR(VisitTrunk(c_, weights_, *this));
+    ReadMtp();
+    loader_.ReportUnused();
+    // What is left of block 0: copies of the embedding and the head, or a block with its own note.
+    std::erase_if(weights_.unused,
+                  [](const std::string& name) { return OfficialName(name).starts_with(kMtp); });
+    return Status::Ok();
+  }
 
-  Status Matrix(MatrixParam& m, MatrixRole role, std::int64_t rows, std::int64_t cols) override;
-  Status Vector(VectorParam& v) override;
-  Status Experts(MoeParams& moe) override;
+  Status Matrix(MatrixParam& m, MatrixRole, std::int64_t rows, std::int64_t cols) override {
+    return loader_.Matrix(m, m.name, rows, cols);
+  }
+  Status Vector(VectorParam& v) override { return loader_.Vector(v, v.name, v.shape); }
+  Status Experts(MoeParams& moe) override {
+    return loader_.Experts(moe.experts, moe.experts.name, {"w1", "w3", "w2"}, c_.experts,
+                           c_.expert_width, c_.hidden);
+  }
   Status Table(const std::string& name, MoeParams& moe) override;
 
-  void LoadMtp();
-  void ReportUnused();
-
  private:
-  bool Has(const std::string& name) const { return spelling_.contains(name); }
-  bool WantsMtp() const { return options_.draft && c_.mtp_layers > 0; }
-  // Whether a tensor belongs to an MTP block that is not read.
-  bool IsLeftOutMtp(std::string_view official) const {
-    return official.starts_with("mtp.") && !(WantsMtp() && official.starts_with("mtp.0."));
-  }
-  Result<StoredTensor> Find(const std::string& name);
-  Result<std::optional<StoredTensor>> FindScale(const std::string& matrix);
-  Result<WeightMatrix> Read(const StoredTensor& weight, const StoredTensor* scale,
-                            std::int64_t rows, std::int64_t cols);
-  Status ReadNamed(const std::string& name, std::int64_t rows, std::int64_t cols, WeightMatrix* m);
-  Status FusedExperts(const std::string& name, std::int64_t parts, std::int64_t rows,
-                      std::int64_t cols, std::initializer_list<std::vector<WeightMatrix>*> out);
-  template <class T>
-  T* Own(std::int64_t n);
+  static constexpr std::string_view kMtp = "mtp.0.";
+
+  bool WantsMtp() const { return draft_ && c_.mtp_layers > 0; }
+  std::string LeftOut(std::string_view name) const;
+  void ReadMtp();
 
   const Config& c_;
-  const WeightSource& source_;
-  const LoadOptions& options_;
+  const bool draft_;
   Weights& weights_;
-  std::map<std::string, std::string, std::less<>> spelling_ = {};  // official to the source's
-  std::set<std::string> used_ = {};                                // official
-  std::int64_t done_bytes_ = 0;
-  std::int64_t total_bytes_ = 0;
+  TensorLoader loader_;
 };
 
-Status Loader::Index() {
-  for (const std::string& name : source_.Names()) {
-    const auto [it, fresh] = spelling_.emplace(OfficialName(name), name);
-    if (!fresh) {
-      return Status::InvalidArgument(fmt::format("{} and {} are two spellings of '{}'",
-                                                 source_.Where(it->second), source_.Where(name),
-                                                 it->first));
-    }
-    if (IsLeftOutMtp(it->first)) continue;
-    const auto view = source_.Find(name);
-    if (view.ok()) total_bytes_ += view->bytes();
+std::string Reader::LeftOut(std::string_view name) const {
+  if (name.starts_with("mtp.")) {
+    if (!draft_) return "MTP blocks ignored: drafts are off";
+    if (c_.mtp_layers == 0) return "MTP blocks ignored: the config has no MTP block";
+    return name.starts_with(kMtp) ? "" : "MTP blocks ignored: only the first block drafts";
   }
-  return Status::Ok();
+  return LeftOutLayer(name, "layers.", c_.layers);
 }
 
-template <class T>
-T* Loader::Own(std::int64_t n) {
-  const auto bytes = static_cast<std::size_t>(n) * sizeof(T);
-  weights_.storage.push_back(std::make_unique<std::byte[]>(bytes));
-  return reinterpret_cast<T*>(weights_.storage.back().get());
-}
-
-Result<StoredTensor> Loader::Find(const std::string& name) {
-  const auto it = spelling_.find(name);
-  if (it == spelling_.end()) {
-    return Status::NotFound(fmt::format("tensor '{}' is missing", name));
-  }
-  BK_ASSIGN_OR_RETURN(const ConstTensorView view, source_.Find(it->second));
-  used_.insert(name);
-  StoredTensor found = {view, source_.Where(it->second)};
-  if (reinterpret_cast<std::uintptr_t>(view.data) % SizeOf(view.dtype) != 0) {
-    auto* copy = Own<std::byte>(view.bytes());
-    std::memcpy(copy, view.data, static_cast<std::size_t>(view.bytes()));
-    found.view.data = copy;
-  }
-  done_bytes_ += view.bytes();
-  if (options_.progress) options_.progress(done_bytes_, total_bytes_);
-  return found;
-}
-
-Result<std::optional<StoredTensor>> Loader::FindScale(const std::string& matrix) {
-  const std::string name = matrix + ".scale";
-  if (!Has(name)) return std::optional<StoredTensor>();
-  BK_ASSIGN_OR_RETURN(StoredTensor scale, Find(name));
-  return std::optional(std::move(scale));
-}
-
-Result<WeightMatrix> Loader::Read(const StoredTensor& weight, const StoredTensor* scale,
-                                  std::int64_t rows, std::int64_t cols) {
-  BK_ASSIGN_OR_RETURN(const WeightMatrix m,
-                      DescribeMatrix(weight, scale, rows, cols, c_.block_rows));
-  BK_RETURN_IF_ERROR(CheckMatrixValues(m, weight, scale, options_.pool));
-  return m;
-}
-
-Status Loader::ReadNamed(const std::string& name, std::int64_t rows, std::int64_t cols,
-                         WeightMatrix* m) {
-  BK_ASSIGN_OR_RETURN(const StoredTensor weight, Find(name + ".weight"));
-  BK_ASSIGN_OR_RETURN(const auto scale, FindScale(name));
-  BK_ASSIGN_OR_RETURN(*m, Read(weight, scale ? &*scale : nullptr, rows, cols));
-  return Status::Ok();
-}
-
-Status Loader::Matrix(MatrixParam& m, MatrixRole, std::int64_t rows, std::int64_t cols) {
-  return ReadNamed(m.name, rows, cols, &m.m);
-}
-
-Status Loader::Vector(VectorParam& v) {
-  BK_ASSIGN_OR_RETURN(const StoredTensor t, Find(v.name));
-  const DType dtype = t.view.dtype;
-  if (dtype != DType::kF32 && dtype != DType::kBF16 && dtype != DType::kF16) {
-    return Status::InvalidArgument(
-        fmt::format("{}: dtype {}, expected F32, BF16 or F16", t.where, Name(dtype)));
-  }
-  if (t.view.shape != v.shape) {
-    return Status::InvalidArgument(fmt::format("{}: shape {}, expected {}", t.where,
-                                               t.view.shape.ToString(), v.shape.ToString()));
-  }
-  const std::int64_t n = v.shape.elements();
-  auto* values = Own<float>(n);
-  const auto* p = static_cast<const std::byte*>(t.view.data);
-  for (std::int64_t i = 0; i < n; ++i, p += SizeOf(dtype)) values[i] = ToFloat(dtype, p);
-  if (const std::int64_t bad = FindNonFinite(DType::kF32, values, n, nullptr); bad >= 0) {
-    return Status::InvalidArgument(fmt::format("{}: element {} is {}, expected a finite number",
-                                               t.where, IndexText(v.shape, bad), values[bad]));
-  }
-  v.data = values;
-  return Status::Ok();
-}
-
-Status Loader::Table(const std::string& name, MoeParams& moe) {
-  BK_ASSIGN_OR_RETURN(const StoredTensor t, Find(name));
+Status Reader::Table(const std::string& name, MoeParams& moe) {
+  BK_ASSIGN_OR_RETURN(const StoredTensor t, loader_.Find(name));
   const Shape expected = {c_.vocab, c_.experts_per_token};
   const DType dtype = t.view.dtype;
   if ((dtype != DType::kI64 && dtype != DType::kI32) || t.view.shape != expected) {
@@ -201,7 +74,7 @@ Status Loader::Table(const std::string& name, MoeParams& moe) {
                                                expected.ToString()));
   }
   const std::int64_t n = expected.elements();
-  auto* ids = Own<std::int32_t>(n);
+  auto* ids = loader_.Own<std::int32_t>(n);
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int64_t id = dtype == DType::kI64 ? static_cast<const std::int64_t*>(t.view.data)[i]
                                                  : static_cast<const std::int32_t*>(t.view.data)[i];
@@ -217,70 +90,10 @@ Status Loader::Table(const std::string& name, MoeParams& moe) {
   return Status::Ok();
 }
 
-Status Loader::Experts(MoeParams& moe) {
-  const std::string at = moe.name + ".experts.";
-  const std::int64_t width = c_.expert_width;
-  if (Has(at + "gate_up_proj.weight")) {
-    BK_RETURN_IF_ERROR(FusedExperts(at + "gate_up_proj", 2, width, c_.hidden, {&moe.w1, &moe.w3}));
-    return FusedExperts(at + "down_proj", 1, c_.hidden, width, {&moe.w2});
-  }
-  const auto count = static_cast<std::size_t>(c_.experts);
-  moe.w1.resize(count);
-  moe.w3.resize(count);
-  moe.w2.resize(count);
-  for (std::size_t e = 0; e < count; ++e) {
-    const std::string expert = fmt::format("{}{}.", at, e);
-    BK_RETURN_IF_ERROR(ReadNamed(expert + "w1", width, c_.hidden, &moe.w1[e]));
-    BK_RETURN_IF_ERROR(ReadNamed(expert + "w3", width, c_.hidden, &moe.w3[e]));
-    BK_RETURN_IF_ERROR(ReadNamed(expert + "w2", c_.hidden, width, &moe.w2[e]));
-  }
-  return Status::Ok();
-}
-
-// Splits [E, parts * rows, cols] into one matrix per expert and part.
-Status Loader::FusedExperts(const std::string& name, std::int64_t parts, std::int64_t rows,
-                            std::int64_t cols,
-                            std::initializer_list<std::vector<WeightMatrix>*> out) {
-  BK_ASSIGN_OR_RETURN(const StoredTensor weight, Find(name + ".weight"));
-  BK_ASSIGN_OR_RETURN(const auto scale, FindScale(name));
-  const auto is_fused = [&](const StoredTensor& t) {
-    return t.view.shape.rank() == 3 && t.view.shape[0] == c_.experts &&
-           t.view.shape[1] % parts == 0;
-  };
-  for (const StoredTensor* t : {&weight, scale ? &*scale : nullptr}) {
-    if (t == nullptr || is_fused(*t)) continue;
-    return Status::InvalidArgument(
-        fmt::format("{}: shape {}, expected the {} experts of [{}, {}] in one tensor of rank 3",
-                    t->where, t->view.shape.ToString(), c_.experts, parts * rows, cols));
-  }
-  for (std::int64_t e = 0; e < c_.experts; ++e) {
-    std::int64_t part = 0;
-    for (std::vector<WeightMatrix>* matrices : out) {
-      const auto slice = [&](const StoredTensor& t) {
-        const std::int64_t n = t.view.shape[1] / parts;
-        return Slice(t, e, part * n, n);
-      };
-      const std::optional<StoredTensor> s =
-          scale ? std::optional(slice(*scale)) : std::optional<StoredTensor>();
-      BK_ASSIGN_OR_RETURN(const WeightMatrix m, Read(slice(weight), s ? &*s : nullptr, rows, cols));
-      if (parts > 1 && m.format == WeightFormat::kFp8Block && rows % m.block_rows != 0) {
-        return Status::InvalidArgument(
-            fmt::format("{}: {} rows of an expert are no multiple of the scale's {}: a block would "
-                        "belong to two matrices",
-                        weight.where, rows, m.block_rows));
-      }
-      matrices->push_back(m);
-      ++part;
-    }
-  }
-  return Status::Ok();
-}
-
 // A draft block helps but is not needed: one that is not as described is left out.
-void Loader::LoadMtp() {
+void Reader::ReadMtp() {
   if (!WantsMtp()) return;
-  const auto first = spelling_.lower_bound("mtp.0.");
-  if (first == spelling_.end() || !first->first.starts_with("mtp.0.")) {
+  if (!loader_.HasAny(kMtp)) {
     weights_.notes.push_back(fmt::format(
         "no drafts: the config has {} MTP blocks, the checkpoint lacks the first", c_.mtp_layers));
     return;
@@ -294,43 +107,12 @@ void Loader::LoadMtp() {
   }
 }
 
-void Loader::ReportUnused() {
-  std::int64_t beyond = 0;
-  std::int64_t mtp = 0;
-  for (const auto& [official, name] : spelling_) {
-    if (IsLeftOutMtp(official)) ++mtp;
-    // What is left of block 0: copies of the embedding and the head, or a block with its own note.
-    if (used_.contains(official) || official.starts_with("mtp.")) continue;
-    std::int64_t layer = -1;
-    if (std::sscanf(official.c_str(), "layers.%9ld.", &layer) == 1 && layer >= c_.layers) {
-      ++beyond;
-    } else {
-      weights_.unused.push_back(name);
-    }
-  }
-  if (beyond > 0) {
-    weights_.notes.push_back(
-        fmt::format("{} tensors of layers from {} on ignored: the config has {} layers", beyond,
-                    c_.layers, c_.layers));
-  }
-  if (mtp > 0) {
-    weights_.notes.push_back(fmt::format("{} tensors of MTP blocks ignored: {}", mtp,
-                                         !options_.draft      ? "drafts are off"
-                                         : c_.mtp_layers == 0 ? "the config has no MTP block"
-                                                              : "only the first block drafts"));
-  }
-}
-
 }  // namespace
 
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options) {
   Weights weights;
-  Loader loader(config, source, options, weights);
-  BK_RETURN_IF_ERROR(loader.Index());
-  BK_RETURN_IF_ERROR(VisitTrunk(config, weights, loader));
-  loader.LoadMtp();
-  loader.ReportUnused();
+  BK_RETURN_IF_ERROR(Reader(config, source, options, weights).Read());
   return weights;
 }
 

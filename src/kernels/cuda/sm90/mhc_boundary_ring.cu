@@ -560,7 +560,7 @@ __device__ void Block<S>::PutLine(int n, int half, int line, const float* verdic
   const int column = rank * S::kChunks * kChunk + line * 64 + lane % 8 * 8;
   const std::int64_t at = static_cast<std::int64_t>(token) * H + column;
   if (a.h.bf16 != nullptr) ptx::Store(a.h.bf16 + at, h);
-  const float scale = fp8::ScaleOf(largest, a.h.fp8.format.scale);
+  const float scale = fp8::ScaleOf(largest, a.h.fp8.format);
   ptx::Store(static_cast<std::uint8_t*>(a.h.fp8.data) + at, ToE4m3(h, DivisorOf(scale)));
   if (column % kGroup == 0) fp8::PutScale(a.h.fp8, token, column / kGroup, scale);
 }

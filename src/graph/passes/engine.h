@@ -1,0 +1,73 @@
+// Runs recipes over a graph and says what became of each.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "birkhoff/device.h"
+#include "birkhoff/status.h"
+#include "graph/passes/recipe.h"
+#include "graph/traffic.h"
+
+namespace birkhoff::graph {
+
+// What a graph is fused for.
+struct FusionTarget {
+  const Device* device = nullptr;  // null: HostDevice()
+  std::vector<LayerInfo> layers = {};
+};
+
+// A search that came further than its root and failed, or a match that was refused.
+struct FusionMiss {
+  int layer = -1;
+  std::string root = {};   // the node in words
+  std::string place = {};  // "model.cc:12"
+  int step = 0;
+  int steps = 0;
+  std::string reason = {};  // "wanted rms_norm reading %4, saw add"
+};
+
+struct LayerMatches {
+  int layer = -1;
+  int matched = 0;
+  int expected = 0;
+};
+
+struct RecipeReport {
+  std::string name = {};
+  Phase phase = Phase::kStructure;
+  Level level = Level::kO2;
+  Numerics numerics = Numerics::kSameBits;
+  std::string off = {};  // why it did not run; empty: it did
+  int matched = 0;
+  std::optional<int> expected = {};
+  std::vector<LayerMatches> layers = {};  // if expected
+  Traffic saved = {};
+  std::vector<FusionMiss> misses = {};
+  std::string starved_by = {};  // a recipe before it took what it would have found
+};
+
+struct FusionReport {
+  FusionLevel level = FusionLevel::kO2;
+  std::uint64_t hash = 0;                  // of the recipes that ran, their versions and order
+  std::vector<RecipeReport> recipes = {};  // in the order in which they ran
+  std::vector<LayerInfo> layers = {};
+  int nodes_before = 0;  // views left out
+  int nodes_after = 0;
+};
+
+// What a strict run fails with: the recipe, what it found and its deepest miss. Empty: it found
+// all that it expects.
+std::string Shortfall(const RecipeReport& report);
+
+// Errors  kInvalidArgument  an option names an unknown recipe; before and after form a cycle
+//         kNotFound         strict, and a recipe found less than it expects; the message has its
+//                           deepest miss
+//         kInternal         a recipe is wrong: its pattern does not build, its rewrite does not fit
+Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
+                          const FusionSettings& settings, const FusionTarget& target = {});
+
+}  // namespace birkhoff::graph

@@ -1,0 +1,184 @@
+#include "graph/passes/match.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "graph/print.h"
+
+namespace birkhoff::graph {
+namespace {
+
+const Node& At(const Graph& graph, int node) { return graph.nodes[static_cast<std::size_t>(node)]; }
+
+std::string ToText(const ops::Attributes::Value& v) {
+  return std::visit([](auto x) { return fmt::format("{}", x); }, v);
+}
+
+}  // namespace
+
+Uses::Uses(const Graph& graph) : uses_(graph.values.size()), outputs_(graph.values.size()) {
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (std::size_t i = 0; i < graph.nodes[n].in.size(); ++i)
+      uses_[static_cast<std::size_t>(graph.nodes[n].in[i].id)].push_back(
+          {static_cast<int>(n), static_cast<int>(i)});
+  }
+  for (const Output& o : graph.outputs) outputs_[static_cast<std::size_t>(o.value.id)] = true;
+}
+
+std::int64_t Binding::Int(std::string_view name) const {
+  return std::get<std::int64_t>(captured.find(name)->second);
+}
+double Binding::Number(std::string_view name) const {
+  return std::get<double>(captured.find(name)->second);
+}
+
+Matcher::Matcher(const Pattern& pattern, const Graph& graph) : pattern_(pattern) {
+  std::map<const ops::OpDef*, int> count;
+  for (const Node& node : graph.nodes) ++count[node.op];
+  const auto& nodes = pattern.graph.nodes;
+  int fewest = std::numeric_limits<int>::max();
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    if (count[nodes[n].op] >= fewest) continue;
+    fewest = count[nodes[n].op];
+    root_ = static_cast<int>(n);
+  }
+  // Then always the first node that touches what is bound.
+  std::vector<bool> done(nodes.size());
+  std::vector<bool> bound(pattern.graph.values.size());
+  const auto mark = [&](int n) {
+    done[static_cast<std::size_t>(n)] = true;
+    for (Value v : nodes[static_cast<std::size_t>(n)].in)
+      bound[static_cast<std::size_t>(v.id)] = true;
+    for (Value v : nodes[static_cast<std::size_t>(n)].out)
+      bound[static_cast<std::size_t>(v.id)] = true;
+  };
+  const auto next = [&]() -> Step {
+    for (std::size_t n = 0; n < nodes.size(); ++n) {
+      if (done[n]) continue;
+      const int node = static_cast<int>(n);
+      for (std::size_t i = 0; i < nodes[n].out.size(); ++i) {
+        if (bound[static_cast<std::size_t>(nodes[n].out[i].id)])
+          return {node, nodes[n].out[i], false, static_cast<int>(i)};
+      }
+      for (std::size_t i = 0; i < nodes[n].in.size(); ++i) {
+        if (bound[static_cast<std::size_t>(nodes[n].in[i].id)])
+          return {node, nodes[n].in[i], true, static_cast<int>(i)};
+      }
+    }
+    return {};
+  };
+  mark(root_);
+  for (Step s = next(); s.node >= 0; s = next()) {
+    steps_.push_back(s);
+    mark(s.node);
+  }
+}
+
+const ops::OpDef* Matcher::root_op() const { return graph::At(pattern_.graph, root_).op; }
+
+std::optional<Binding> Matcher::At(const Graph& graph, const Uses& uses, int root,
+                                   Miss& miss) const {
+  miss = {.root = root, .steps = static_cast<int>(pattern_.graph.nodes.size())};
+  Binding binding = {std::vector<int>(pattern_.graph.nodes.size(), -1),
+                     std::vector<Value>(pattern_.graph.values.size()),
+                     {}};
+  std::string why;
+  if (!Bind(graph, root_, root, binding, why)) {
+    miss.wanted = std::string(root_op()->name);
+    miss.saw = why;
+    return {};
+  }
+  if (!Continue(graph, uses, 0, binding, miss)) return {};
+  return binding;
+}
+
+bool Matcher::Continue(const Graph& graph, const Uses& uses, std::size_t step, Binding& binding,
+                       Miss& miss) const {
+  if (step == steps_.size()) return true;
+  const Step& s = steps_[step];
+  const Value from = binding.values[static_cast<std::size_t>(s.from.id)];
+  std::vector<int> candidates;
+  if (!s.is_user) {
+    if (graph[from].producer >= 0) candidates.push_back(graph[from].producer);
+  } else {
+    for (const Use& use : uses.Of(from)) candidates.push_back(use.node);
+  }
+  std::vector<std::string> seen;
+  for (const int candidate : candidates) {
+    Binding longer = binding;
+    std::string why;
+    if (!Bind(graph, s.node, candidate, longer, why)) {
+      seen.push_back(std::move(why));
+      continue;
+    }
+    if (Continue(graph, uses, step + 1, longer, miss)) {
+      binding = std::move(longer);
+      return true;
+    }
+  }
+  const int found = static_cast<int>(step) + 1;
+  if (found > miss.step || miss.wanted.empty()) {
+    miss.step = found;
+    miss.wanted = fmt::format("{} {} {}", graph::At(pattern_.graph, s.node).op->name,
+                              s.is_user ? "reading" : "making", graph::ToText(graph, from));
+    miss.saw = seen.empty() ? "nothing" : fmt::format("{}", fmt::join(seen, ", "));
+  }
+  return false;
+}
+
+bool Matcher::Bind(const Graph& graph, int node, int to, Binding& binding, std::string& why) const {
+  const Node& want = graph::At(pattern_.graph, node);
+  const Node& have = graph::At(graph, to);
+  why = std::string(have.op->name);
+  if (have.op != want.op) return false;
+  if (have.in.size() != want.in.size() || have.out.size() != want.out.size()) {
+    why += fmt::format(" of {} operands", have.in.size());
+    return false;
+  }
+  if (std::find(binding.nodes.begin(), binding.nodes.end(), to) != binding.nodes.end()) {
+    why += " that stands for another node";
+    return false;
+  }
+  if (have.attributes.entries().size() != want.attributes.entries().size()) {
+    why += fmt::format(" with {} attributes", have.attributes.entries().size());
+    return false;
+  }
+  for (std::size_t e = 0; e < want.attributes.entries().size(); ++e) {
+    const auto& w = want.attributes.entries()[e];
+    const auto& h = have.attributes.entries()[e];
+    const auto capture = std::find_if(
+        pattern_.captured.begin(), pattern_.captured.end(),
+        [&](const Pattern::Captured& c) { return c.node == node && c.attribute == w.name; });
+    if (capture != pattern_.captured.end() && h.name == w.name) {
+      const auto [it, is_new] = binding.captured.try_emplace(capture->as, h.value);
+      if (is_new || it->second == h.value) continue;
+    } else if (w == h) {
+      continue;
+    }
+    why += fmt::format(" with {}={}", h.name, ToText(h.value));
+    return false;
+  }
+  const auto bind = [&](Value v, Value is, std::size_t i, std::string_view what) {
+    Value& now = binding.values[static_cast<std::size_t>(v.id)];
+    const bool is_parameter = pattern_.graph[v].origin == Origin::kParameter;
+    if ((!now.valid() || now == is) && (!is_parameter || graph[is].origin == Origin::kParameter)) {
+      now = is;
+      return true;
+    }
+    why += fmt::format(" whose {} {} is {}", what, i, graph::ToText(graph, is));
+    return false;
+  };
+  for (std::size_t i = 0; i < want.in.size(); ++i) {
+    if (!bind(want.in[i], have.in[i], i, "operand")) return false;
+  }
+  for (std::size_t i = 0; i < want.out.size(); ++i) {
+    if (!bind(want.out[i], have.out[i], i, "result")) return false;
+  }
+  binding.nodes[static_cast<std::size_t>(node)] = to;
+  return true;
+}
+
+}  // namespace birkhoff::graph
