@@ -24,8 +24,8 @@ struct HeadLinearArgs {
   std::int64_t heads = 0;   // H
   std::int64_t x_row = 0;   // >= K
 
-  std::int64_t k() const { return transposed ? w->rows : w->cols; }
-  std::int64_t n() const { return transposed ? w->cols : w->rows; }
+  [[gnu::always_inline]] std::int64_t k() const { return transposed ? w->rows : w->cols; }
+  [[gnu::always_inline]] std::int64_t n() const { return transposed ? w->cols : w->rows; }
 };
 
 }  // namespace birkhoff
