@@ -154,7 +154,8 @@ TEST(DualRmsNorm, ARowAloneHasTheBitsThatItHasAmongOthers) {
 TEST(NormRope, IsTheNormInF32AndThenTheRotation) {
   constexpr std::int64_t kTokens = 5;
   constexpr std::int64_t kHeads = 3;
-  for (const auto& [dim, pairs] : {std::pair<std::int64_t, std::int64_t>{64, 32}, {83, 21}}) {
+  for (const std::int64_t dim : {64, 83}) {
+    const std::int64_t pairs = dim == 64 ? 32 : 21;
     for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalf}) {
       for (const DType type : {DType::kBF16, DType::kF32}) {
         const std::int64_t row = dim + 5;
