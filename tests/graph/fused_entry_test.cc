@@ -133,9 +133,13 @@ TEST_F(FusedEntry, OfGroupedQueryAttention) {
   const std::vector<float> fused = Output("fused q");
   for (std::size_t t = 0; t < kTokens; ++t) {
     for (std::size_t i = 0; i < 50; ++i) {
-      if (i < 30) EXPECT_EQ(fused[t * 30 + i], q[t * 50 + i]);
-      if (i >= 30 && i < 40) EXPECT_EQ(Written(0, 0, 10)[t * 10 + i - 30], k[t * 50 + i]);
-      if (i >= 40) EXPECT_EQ(Written(1, 0, 10)[t * 10 + i - 40], x[t * 50 + i]);
+      if (i < 30) {
+        EXPECT_EQ(fused[t * 30 + i], q[t * 50 + i]);
+      } else if (i < 40) {
+        EXPECT_EQ(Written(0, 0, 10)[t * 10 + i - 30], k[t * 50 + i]);
+      } else {
+        EXPECT_EQ(Written(1, 0, 10)[t * 10 + i - 40], x[t * 50 + i]);
+      }
     }
   }
 }
