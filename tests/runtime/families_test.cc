@@ -109,7 +109,9 @@ TEST_P(DeepSeekV3, AgreesInFloat32) {
         Compare(score->token_logprobs, golden.Get<float>(prompt, "token_logprobs"));
     EXPECT_LE(logprobs.largest, kBound) << "prompt " << prompt << " token " << logprobs.at;
     const auto greedy = golden.Get<std::int32_t>(prompt, "greedy");
-    if (!greedy.empty()) EXPECT_EQ(Greedy(*engine, ids, greedy.size()), greedy);
+    if (!greedy.empty()) {
+      EXPECT_EQ(Greedy(*engine, ids, greedy.size()), greedy);
+    }
   }
 }
 
@@ -250,7 +252,7 @@ const Case kCases[] = {
     {.name = "Qwen3F32", .folder = kTinyQwen3, .precision = Precision::kF32},
 };
 INSTANTIATE_TEST_SUITE_P(Models, SameBits, testing::ValuesIn(kCases),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& param) { return std::string(param.param.name); });
 
 }  // namespace
 }  // namespace birkhoff
