@@ -52,12 +52,12 @@ Problem<GqaAttentionArgs> MakeProblem(const Shape& s) {
   GqaAttentionArgs& a = p.args;
   const std::int64_t tokens = Tokens(s.step);
   std::int64_t longest = 0;
-  double read = 0;     // keys that a token makes a kernel read, those of other tokens left out
-  double visible = 0;  // of all tokens together
+  std::int64_t read = 0;     // keys that a token makes a kernel read, those of others left out
+  std::int64_t visible = 0;  // of all tokens together
   for (const Sequence& q : s.step) {
     longest = std::max(longest, q.past + q.count);
-    if (q.count > 0) read += static_cast<double>(q.past + q.count);
-    visible += static_cast<double>(q.count * q.past + q.count * (q.count + 1) / 2);
+    if (q.count > 0) read += q.past + q.count;
+    visible += q.count * q.past + q.count * (q.count + 1) / 2;
   }
   a.batch = MakeBatch(buffers, s.step);
   a.type = s.type;
@@ -87,10 +87,12 @@ Problem<GqaAttentionArgs> MakeProblem(const Shape& s) {
          return error + 2 * HalfUlp(s.out) * std::abs(expected);
        }}};
   const std::int64_t state_row = s.key_heads * (s.dim + (s.latent ? 0 : s.value_dim));
-  p.bytes = static_cast<double>(Bytes(s.type)) * (read * static_cast<double>(state_row) +
-                                                  static_cast<double>(tokens * s.heads * s.dim)) +
+  p.bytes = static_cast<double>(Bytes(s.type)) *
+                (static_cast<double>(read) * static_cast<double>(state_row) +
+                 static_cast<double>(tokens * s.heads * s.dim)) +
             static_cast<double>(tokens * s.heads * s.value_dim * Bytes(s.out));
-  p.flops = 2.0 * visible * static_cast<double>(s.heads * (s.dim + s.value_dim));
+  p.flops =
+      2.0 * static_cast<double>(visible) * static_cast<double>(s.heads * (s.dim + s.value_dim));
   return p;
 }
 
