@@ -43,16 +43,6 @@ Json ToJson(const FusionMiss& miss) {
           {"steps", miss.steps}, {"reason", miss.reason}, {"source", miss.place}};
 }
 
-// The miss that came furthest, in one layer or in all (-2).
-const FusionMiss* Deepest(const RecipeReport& r, int layer) {
-  const FusionMiss* deepest = nullptr;
-  for (const FusionMiss& miss : r.misses) {
-    if (layer != -2 && miss.layer != layer) continue;
-    if (deepest == nullptr || miss.step > deepest->step) deepest = &miss;
-  }
-  return deepest;
-}
-
 // Layers that are built alike, in the order of the first of each.
 std::vector<std::pair<std::string, std::vector<int>>> Templates(const FusionReport& report) {
   std::vector<std::pair<std::string, std::vector<int>>> kinds;
@@ -73,13 +63,13 @@ Json OfTemplate(const RecipeReport& r, const std::vector<int>& layers) {
   for (const graph::LayerMatches& l : r.layers) {
     if (std::find(layers.begin(), layers.end(), l.layer) == layers.end()) continue;
     matched += l.matched;
-    expected += l.expected;
-    if (l.matched >= l.expected) continue;
-    const FusionMiss* here = Deepest(r, l.layer);
+    expected += l.expected.value_or(0);
+    if (!l.IsWrong()) continue;
+    const FusionMiss* here = graph::Deepest(r, l.layer);
     if (here != nullptr && (miss == nullptr || here->step > miss->step)) miss = here;
   }
   if (matched == 0 && expected == 0) return nullptr;
-  Json json = {{"matched", matched}, {"expected", expected}};
+  Json json = {{"matched", matched}, {"expected", r.expected ? Json(expected) : Json(nullptr)}};
   if (miss != nullptr) json["miss"] = ToJson(*miss);
   return json;
 }
@@ -107,9 +97,10 @@ std::string FusionText(const FusionReport& report) {
     if (r.saved.per_token != 0) text += fmt::format(" saves {} B a token", r.saved.per_token);
     if (r.saved.per_row != 0) text += fmt::format(" saves {} B a row of logits", r.saved.per_row);
     text += '\n';
-    if (!r.expected || r.matched >= *r.expected) continue;
+    const graph::LayerMatches* wrong = graph::FirstWrong(r);
+    if (wrong == nullptr) continue;
     if (!r.starved_by.empty()) text += fmt::format("    starved by {}\n", r.starved_by);
-    if (const FusionMiss* m = Deepest(r, -2); m != nullptr)
+    if (const FusionMiss* m = graph::Deepest(r, wrong->layer); m != nullptr)
       text += fmt::format("    MISS layer {}: step {} of {}, {}  [{}]\n", m->layer, m->step,
                           m->steps, m->reason, m->place);
   }
@@ -121,7 +112,9 @@ Json FusionJson(const FusionReport& report) {
   for (const RecipeReport& r : report.recipes) {
     Json layers = Json::array();
     for (const graph::LayerMatches& l : r.layers)
-      layers.push_back({{"layer", l.layer}, {"matched", l.matched}, {"expected", l.expected}});
+      layers.push_back({{"layer", l.layer},
+                        {"matched", l.matched},
+                        {"expected", l.expected ? Json(*l.expected) : Json(nullptr)}});
     Json misses = Json::array();
     for (const FusionMiss& miss : r.misses) misses.push_back(ToJson(miss));
     recipes.push_back({{"name", r.name},

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <sstream>
@@ -110,6 +111,7 @@ std::vector<std::string> Names(const std::string& list) {
   std::vector<std::string> names;
   std::istringstream in(list);
   for (std::string name; std::getline(in, name, ',');) {
+    name.erase(std::remove(name.begin(), name.end(), ' '), name.end());
     if (!name.empty()) names.push_back(name);
   }
   return names;

@@ -45,6 +45,14 @@ std::vector<Value> Graph::Insert(int position, Node node, std::vector<ops::Value
   return out;
 }
 
+Result<std::vector<Value>> Graph::Insert(int position, Node node) {
+  std::vector<ops::ValueType> types;
+  for (Value v : node.in) types.push_back((*this)[v].type);
+  BK_ASSIGN_OR_RETURN(std::vector<ops::ValueType> results,
+                      ops::Infer(*node.op, node.attributes, types));
+  return Insert(position, std::move(node), std::move(results));
+}
+
 void Graph::Erase(int position) {
   const auto node = nodes.begin() + position;
   for (Value v : node->out) {

@@ -98,6 +98,8 @@ struct Graph {
   const ValueInfo& operator[](Value v) const { return values[static_cast<std::size_t>(v.id)]; }
   ValueInfo& operator[](Value v) { return values[static_cast<std::size_t>(v.id)]; }
 
+  const Node& At(int n) const { return nodes[static_cast<std::size_t>(n)]; }
+
   // Index by name, or -1.
   int FindInput(std::string_view name) const;
   int FindState(std::string_view name) const;
@@ -109,6 +111,10 @@ struct Graph {
   // Puts `node` before the node at `position` (nodes.size(): at the end), with new values of these
   // types as its results, which are returned.
   std::vector<Value> Insert(int position, Node node, std::vector<ops::ValueType> results);
+
+  // The same, with the types that its op gives.
+  // Errors  those of ops::Infer; the graph is as it was
+  Result<std::vector<Value>> Insert(int position, Node node);
 
   // Removes a node. Its results keep their ids but may have no users.
   void Erase(int position);

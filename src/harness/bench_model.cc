@@ -61,19 +61,17 @@ double FlopsPerToken(const graph::Graph& graph, const graph::Node& node) {
   const auto type = [&](std::size_t operand) -> const ops::ValueType& {
     return graph[node.in[operand]].type;
   };
+  const bool is_product = node.op->name == "linear" || node.op->name == "experts";
+  if (!is_product || type(0).shape[0].symbol != ops::Symbol::kTokens) return 0;
   if (node.op->name == "linear") {
-    if (type(0).shape[0].symbol != ops::Symbol::kTokens) return 0;
     double weights = 0;
     for (std::size_t i = 1; i < node.in.size(); ++i) {
       if (type(i).kind == ops::Kind::kMatrix) weights += Elements(type(i));
     }
     return 2 * weights;
   }
-  if (node.op->name == "experts") {
-    const auto per_token = static_cast<double>(type(1).shape[1].times);
-    return 2 * per_token * (Elements(type(3)) + Elements(type(4)) + Elements(type(5)));
-  }
-  return 0;
+  const auto per_token = static_cast<double>(type(1).shape[1].times);
+  return 2 * per_token * (Elements(type(3)) + Elements(type(4)) + Elements(type(5)));
 }
 
 // What the linear kernel reaches on a product large enough to keep every thread busy: the ceiling

@@ -28,7 +28,6 @@ std::vector<graph::LayerInfo> DescribeLayers(std::string_view model, std::int64_
     layer.kind = kind(l);
     layer.layer = static_cast<int>(l);
     layer.first = l == first;
-    layer.last = l + 1 == end;
     layers.push_back(std::move(layer));
   }
   return layers;

@@ -64,6 +64,7 @@ Status CheckX(const Attributes& attributes, std::span<const ValueType> in, Exten
     }
     const Extent scales = Const((width.times + group - 1) / group);
     BK_RETURN_IF_ERROR(ExpectRank("linear x", x, 2));
+    BK_RETURN_IF_ERROR(ExpectKind("linear x scale", in[1], Kind::kActivation));
     BK_RETURN_IF_ERROR(ExpectType("linear x scale", in[1], DType::kF32));
     BK_RETURN_IF_ERROR(ExpectShape("linear x scale", in[1], {x.shape[0], scales}));
   } else {

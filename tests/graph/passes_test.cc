@@ -10,6 +10,7 @@
 #include "graph/passes/engine.h"
 #include "graph/print.h"
 #include "graph/verify.h"
+#include "ops/defs.h"
 #include "random_graph.h"
 #include "small_ops.h"
 
@@ -188,6 +189,70 @@ TEST(Fuse, LeavesWhatTheGuardRefuses) {
   ExpectMiss(m.Done({m.Axpy(m.x, m.y, 3), r}), kOnlySiblings, "needs a factor other than 3, got 3");
 }
 
+// A match that is refused is no reason to overlook another one from the same root.
+TEST(Fuse, GoesOnWhereAMatchIsRefused) {
+  Maker m;
+  const Value r = m.Reverse(m.x);
+  Graph g = m.Done({m.Axpy(m.x, m.y, 3), r, m.Axpy(m.x, m.y, 2)});
+  const std::vector<float> before = Outputs(g, 4);
+  EXPECT_EQ(Fused(g, kOnlySiblings).recipes[0].matched, 1);
+  EXPECT_THAT(ToText(g), HasSubstr("axpy_reverse(x, y) {by=2}"));
+  EXPECT_EQ(Outputs(g, 4), before);
+}
+
+// What the new op does not take is a miss with the op's words, and the graph is as it was.
+TEST(Fuse, LeavesWhatTheNewOpRefuses) {
+  Recipe wrong = kChain;
+  wrong.emit = [](Emitter& e) -> std::vector<Value> {
+    e.Op(kReverse, {e["x"]}, {});
+    return e.Op(kPick, {e["x"]}, {});
+  };
+  const Recipe* const recipes[] = {&wrong};
+  Maker m;
+  ExpectMiss(m.Done({m.Butterfly(m.Axpy(m.x, m.y), m.y)[0]}), recipes,
+             "pick: expected 2 operands, got 1");
+  wrong.emit = [](Emitter& e) -> std::vector<Value> { return e.Op(kReverse, {e["x"]}, {}); };
+  Maker again;
+  ExpectMiss(again.Done({again.Butterfly(again.Axpy(again.x, again.y), again.y)[0]}), recipes,
+             "a rewrite gives 1 values, its pattern 2");
+}
+
+TEST(Fuse, LeavesWhatDoesNotPayUnlessAskedFor) {
+  Recipe dear = kChain;
+  dear.pays = [](const Device& device, const Graph&, const Binding&, const Pattern&) -> Refusal {
+    return device.sm == 90 ? Refusal("does not pay: 3 us for 2") : Refusal();
+  };
+  const Recipe* const recipes[] = {&dear};
+  const Device hopper = {.sm = 90};
+  const Device ampere = {.sm = 80};
+  const auto fused = [&](const Device& device, const FusionSettings& settings) {
+    Maker m;
+    Graph g = m.Done({m.Butterfly(m.Axpy(m.x, m.y), m.y)[0]});
+    return Fused(g, recipes, settings, {.device = &device}).recipes[0];
+  };
+  const RecipeReport refused = fused(hopper, {});
+  EXPECT_EQ(refused.matched, 0);
+  ASSERT_EQ(refused.misses.size(), 1U);
+  EXPECT_EQ(refused.misses[0].reason, "does not pay: 3 us for 2");
+  EXPECT_EQ(fused(ampere, {}).matched, 1);
+  EXPECT_EQ(fused(hopper, {.enable = {"chain"}}).matched, 1);
+}
+
+TEST(Fuse, RunsNothingWithoutWhatItNeeds) {
+  Recipe needy = kChain;
+  needy.needs = {"siblings"};
+  needy.expected = [](const LayerInfo&) { return 1; };
+  const Recipe* const both[] = {&needy, &kSiblings};
+  Maker m;
+  Graph g = m.Done({m.Reverse(m.x)});
+  const FusionReport report =
+      Fused(g, both, {.disable = {"siblings"}, .strict = FusionStrict::kError},
+            {.layers = {{"test", "any"}}});
+  EXPECT_EQ(report.recipes[0].name, "siblings");
+  EXPECT_EQ(report.recipes[1].off, "needs siblings, which is off");
+  EXPECT_EQ(Shortfall(report.recipes[1]), "");
+}
+
 TEST(Fuse, LevelsAndSwitches) {
   const auto make = [] {
     Maker m;
@@ -240,6 +305,22 @@ TEST(Fuse, StrictFailsWithTheDeepestMiss) {
                                      "2 of 2, interior value %2 is an output at passes_test.cc:"));
 }
 
+// Nothing to begin at is a reason too.
+TEST(Fuse, StrictNamesTheOpThatIsGone) {
+  Maker m;
+  Graph g = m.Done({m.Axpy(m.x, m.y)});
+  const Status s =
+      Fuse(g, kOnlyChain, {.strict = FusionStrict::kError}, {.layers = {{"test", "any"}}}).status();
+  EXPECT_THAT(s.message(), HasSubstr("deepest miss: step 1 of 2, wanted butterfly reading %2, saw "
+                                     "nothing at passes_test.cc:"));
+  Maker n;
+  Graph none = n.Done({n.Reverse(n.x)});
+  const Status t =
+      Fuse(none, kOnlyChain, {.strict = FusionStrict::kError}, {.layers = {{"test", "any"}}})
+          .status();
+  EXPECT_THAT(t.message(), HasSubstr("deepest miss: step 0 of 2, no axpy is left"));
+}
+
 TEST(Fuse, SaysWhoTookAMatch) {
   Recipe hungry = kSiblings;
   hungry.phase = Phase::kMerge;
@@ -278,7 +359,50 @@ TEST(Fuse, LeavesWhatAWriteSeparates) {
   ASSERT_TRUE(g.ok());
   const FusionReport report = Fused(*g, recipes);
   ASSERT_EQ(report.recipes[0].misses.size(), 1U);
-  EXPECT_THAT(report.recipes[0].misses[0].reason, HasSubstr("state ring is written in between"));
+  EXPECT_THAT(report.recipes[0].misses[0].reason, HasSubstr("depends on what the match makes"));
+}
+
+// x --> push --> ring'  |  x --> reverse --> r: a match of both would write the ring.
+const Recipe kPushing = {.name = "pushing",
+                         .pattern =
+                             [](PatternBuilder& b) {
+                               const Value x = b.In("x", DType::kF32, kRow);
+                               b.Out(b.Op(kPush, {x, b.State("ring", DType::kF32, 8, 4)}, {})[0]);
+                               b.Out(b.Op(kReverse, {x}, {})[0]);
+                             },
+                         .emit = [](Emitter&) -> std::vector<Value> { return {}; }};
+
+// Whoever reads the ring before it is written must not wait for what the match makes.
+TEST(Fuse, LeavesAWriteThatWaitsForItsOwnResult) {
+  const Recipe* const recipes[] = {&kPushing};
+  Builder b;
+  const auto scope = b.Site(0, "attn");
+  const Value x = b.Input("x", DType::kF32, kRow);
+  const Value ring = b.State("ring", DType::kF32, 8, 4);
+  b.Output("history", b.Op(kAddHistory, {b.Op(kReverse, {x}, {})[0], ring}, {})[0]);
+  b.Op(kPush, {x, ring}, {});
+  Result<Graph> g = std::move(b).Finish();
+  ASSERT_TRUE(g.ok());
+  const FusionReport report = Fused(*g, recipes);
+  ASSERT_EQ(report.recipes[0].misses.size(), 1U);
+  EXPECT_THAT(report.recipes[0].misses[0].reason, HasSubstr("add_history"));
+  EXPECT_THAT(report.recipes[0].misses[0].reason, HasSubstr("depends on what the match makes"));
+}
+
+TEST(Fuse, APatternMustReplaceTheStatesThatItWrites) {
+  static const Recipe forgetful = {.name = "forgetful",
+                                   .pattern =
+                                       [](PatternBuilder& b) {
+                                         const Value x = b.In("x", DType::kF32, kRow);
+                                         b.Op(kPush, {x, b.State("ring", DType::kF32, 8, 4)}, {});
+                                         b.Out(b.Op(kReverse, {x}, {})[0]);
+                                       },
+                                   .emit = [](Emitter&) -> std::vector<Value> { return {}; }};
+  const Recipe* const recipes[] = {&forgetful};
+  Maker m;
+  Graph g = m.Done({m.Reverse(m.x)});
+  EXPECT_THAT(Fuse(g, recipes, {}).status().message(),
+              HasSubstr("forgetful: pattern: writes ring@1 and does not replace it"));
 }
 
 TEST(Fuse, APatternThatIsInTwoPiecesIsWrong) {
@@ -333,6 +457,22 @@ TEST(Canonicalise, ViewsOfViewsAreOne) {
   EXPECT_THAT(ToText(g), HasSubstr("axpy(%2, y)"));
   EXPECT_THAT(ToText(g), HasSubstr("reshape(%2)"));
   EXPECT_EQ(Outputs(g, 4), before);
+  EXPECT_EQ(Canonicalise(g), 0);
+}
+
+// A view that changes nothing may stand between two others.
+TEST(Canonicalise, ViewsAreOneAcrossOneThatIsNone) {
+  Maker m;
+  const auto slice = [&](Value v, std::int64_t begin, std::int64_t width) {
+    return m.b.Op(ops::kSlice, {v}, {{"begin", begin}, {"width", width}})[0];
+  };
+  const Value some = slice(m.Reverse(m.x), 1, 3);
+  const Value none = m.b.Reshape(m.Reverse(m.y), {kT, Const(4)});
+  const Value one = slice(slice(some, 0, 3), 2, 1);
+  Graph g = m.Done({m.b.RmsNorm(one, 0, DType::kF32), none});
+  Canonicalise(g);
+  EXPECT_TRUE(Verify(g).ok());
+  EXPECT_THAT(ToText(g), HasSubstr("slice(%2) {begin=3, width=1}"));
   EXPECT_EQ(Canonicalise(g), 0);
 }
 

@@ -379,6 +379,8 @@ TEST(Linear, InfersSeveralMatricesAndFp8Rows) {
   EXPECT_THAT(Inferred(kLinear, attributes, {xq, scales(1), matrix(6, 160)}),
               HasSubstr("linear x scale: expected [T, 2], got F32 [T, 1]"));
   EXPECT_THAT(Inferred(kLinear, attributes, {xq, scales(2)}), HasSubstr("expected 3 operands"));
+  EXPECT_THAT(Inferred(kLinear, attributes, {xq, matrix(6, 160), matrix(6, 160)}),
+              HasSubstr("linear x scale: expected activation, got matrix"));
   EXPECT_THAT(
       Inferred(
           kLinear,

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "graph/order.h"
@@ -12,6 +14,7 @@
 #include "graph/verify.h"
 #include "ops/defs.h"
 #include "runtime/loaded_model.h"
+#include "runtime/random_engine.h"
 #include "tests/runtime/tiny_v4.h"
 
 namespace birkhoff {
@@ -144,11 +147,36 @@ TEST(Fusion, SwitchesComeThroughTheEngine) {
   const auto misspelt = Engine::Load({.model = kTinyV4, .fusion = {.disable = {"mhc_bondary"}}});
   EXPECT_EQ(misspelt.status().code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(misspelt.status().message(), HasSubstr("no recipe \"mhc_bondary\"; there are "));
-  const auto model = Load(kTinyV4, {.fusion = {.disable = {"mhc_boundary"}}});
+  // What builds on a fusion that is off is off, and no shortfall.
+  const auto model =
+      Load(kTinyV4, {.fusion = {.disable = {"mhc_boundary"}, .strict = FusionStrict::kError}});
   EXPECT_EQ(Of(model.fusion.trunk, "mhc_boundary").off, "disabled");
-  // What is lost by it is a note, since it is expected.
-  ASSERT_FALSE(model.info.notes.empty());
-  EXPECT_THAT(model.info.notes.back(), HasSubstr("mhc_boundary_norm matched 0 of 1"));
+  EXPECT_EQ(Of(model.fusion.trunk, "mhc_boundary_norm").off, "needs mhc_boundary, which is off");
+  EXPECT_EQ(Of(model.fusion.trunk, "fold_quant.mhc").off, "needs mhc_boundary_norm, which is off");
+  // The trunk has no place for it, the draft has.
+  Load(kTinyV4, {.fusion = {.enable = {"mhc_tail"}, .strict = FusionStrict::kError}});
+  const std::string nowhere =
+      "fusion: norm_rope_write was asked for and matches nothing in this model";
+  const FusionSettings asked = {.enable = {"norm_rope_write"}};
+  EXPECT_THAT(Load(kTinyV4, {.fusion = asked}).info.notes, testing::Contains(nowhere));
+  const auto strict = Engine::Load(
+      {.model = kTinyV4, .fusion = {.enable = asked.enable, .strict = FusionStrict::kError}});
+  EXPECT_EQ(strict.status().code(), StatusCode::kNotFound);
+  EXPECT_THAT(strict.status().message(), HasSubstr(nowhere));
+}
+
+// Its rows are taken of the first streams: no place for a view.
+TEST(Fusion, FindsWhatOneLayerHas) {
+  nlohmann::json config = nlohmann::json::parse(std::ifstream(kTinyV4 + "/config.json"));
+  config["num_hidden_layers"] = 1;
+  config["num_nextn_predict_layers"] = 0;
+  config["num_hash_layers"] = 0;
+  config["compress_ratios"] = {0};
+  const std::string path = testing::TempDir() + "one_layer.json";
+  std::ofstream(path) << config;
+  const auto engine = LoadRandomEngine(path, {.fusion = {.strict = FusionStrict::kError}},
+                                       models::deepseek_v4::Quantisation::kBF16);
+  EXPECT_TRUE(engine.ok()) << engine.status().ToString();
 }
 
 // The canonical graph of tiny-v4, for a test to spoil.
@@ -199,6 +227,17 @@ TEST_F(Spoilt, ByAReaderOutside) {
   EXPECT_THAT(why, HasSubstr("mhc_boundary_norm matched 10 of 11, in layer 3 1 of 2; deepest miss: "
                              "step 2 of 2, interior value %"));
   EXPECT_THAT(why, HasSubstr(" is an output at build.cc:"));
+}
+
+// The site of layer 3 that lost its boundary is behind the mix of layer 2.
+TEST_F(Spoilt, ByCoefficientsOfOtherStreams) {
+  const int coeffs = Find(ops::kMhcCoeffs, 3, "attn");
+  const int before = Find(ops::kMhcCoeffs, 2, "ffn");
+  node(coeffs).in[0] = node(before).in[0];
+  const std::string why = Strict();
+  EXPECT_THAT(why, HasSubstr("mhc_boundary matched 10 of 11, in layer 3 1 of 2; deepest miss: step "
+                             "2 of 3, wanted mhc_coeffs making %"));
+  EXPECT_THAT(why, HasSubstr(", saw mhc_coeffs whose operand 0 is %"));
 }
 
 TEST_F(Spoilt, ByASideThatIsRewritten) {

@@ -46,7 +46,8 @@ Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipe
   const auto waits = [&](const Recipe* r) {
     return std::any_of(left.begin(), left.end(), [&](const Recipe* other) {
       if (other == r || other->phase != r->phase) return other->phase < r->phase;
-      return Has(r->after, other->name) || Has(other->before, r->name);
+      return Has(r->after, other->name) || Has(r->needs, other->name) ||
+             Has(other->before, r->name);
     });
   };
   std::vector<const Recipe*> order;
@@ -64,14 +65,19 @@ Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipe
   return order;
 }
 
+bool IsAskedFor(const Recipe& r, const FusionSettings& settings) {
+  return Has(settings.enable, r.name) || Has(settings.only, r.name);
+}
+
 // Why a recipe does not run; empty: it does.
-std::string WhyOff(const Recipe& r, const FusionSettings& settings, const Device& device) {
+std::string WhyOff(const Recipe& r, const FusionSettings& settings,
+                   const std::vector<const Recipe*>& ran) {
   if (Has(settings.disable, r.name)) return "disabled";
   if (!settings.only.empty() && !Has(settings.only, r.name)) return "not among the only ones";
-  const bool asked = Has(settings.enable, r.name) || !settings.only.empty();
-  if (!asked && r.level > settings.level) return "of a higher level";
-  if (r.pays != nullptr && !asked) {
-    if (const Refusal refusal = r.pays(device)) return "refused: " + refusal.why();
+  if (!IsAskedFor(r, settings) && r.level > settings.level) return "of a higher level";
+  for (const std::string_view name : r.needs) {
+    if (std::none_of(ran.begin(), ran.end(), [&](const Recipe* o) { return o->name == name; }))
+      return fmt::format("needs {}, which is off", name);
   }
   return {};
 }
@@ -79,86 +85,116 @@ std::string WhyOff(const Recipe& r, const FusionSettings& settings, const Device
 // One sweep of a recipe.
 class Sweep {
  public:
-  Sweep(Graph& graph, const Recipe& recipe, const Pattern& pattern, RecipeReport& report)
-      : graph_(graph), recipe_(recipe), pattern_(pattern), report_(report) {}
+  // pays_on: the device that it must pay on; null: anywhere.
+  Sweep(Graph& graph, const Recipe& recipe, const Pattern& pattern, const Device* pays_on,
+        RecipeReport& report)
+      : graph_(graph), recipe_(recipe), pattern_(pattern), pays_on_(pays_on), report_(report) {}
 
-  Status Run() {
-    const Matcher matcher(pattern_, graph_);
+  void Run() {
+    const Matcher matcher(pattern_, RarestNode(pattern_, graph_));
     Uses uses(graph_);
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
       if (graph_.nodes[n].op != matcher.root_op()) continue;
-      const int root = static_cast<int>(n);
-      Miss miss;
-      const std::optional<Binding> binding = matcher.At(graph_, uses, root, miss);
-      if (!binding) {
-        Note(root, miss.step, miss.steps, fmt::format("wanted {}, saw {}", miss.wanted, miss.saw));
+      const std::optional<Binding> binding = Find(matcher, uses, static_cast<int>(n));
+      if (!binding) continue;
+      const auto [first, last] = std::minmax_element(binding->nodes.begin(), binding->nodes.end());
+      const int layer = graph_.At(*last).labels.layer;
+      if (Status status = Replace(graph_, pattern_, *binding, recipe_.emit); !status.ok()) {
+        Note(static_cast<int>(n), {pattern_size(), status.message()});
         continue;
       }
-      Refusal refusal = Illegal(graph_, uses, pattern_, *binding);
-      if (!refusal && recipe_.guard != nullptr) refusal = recipe_.guard(graph_, *binding, pattern_);
-      if (refusal) {
-        Note(root, miss.steps, miss.steps, refusal.why());
-        continue;
-      }
-      const int last = *std::max_element(binding->nodes.begin(), binding->nodes.end());
-      ++matched_[graph_.nodes[static_cast<std::size_t>(last)].labels.layer];
+      ++matched_[layer];
       ++report_.matched;
-      const int first = *std::min_element(binding->nodes.begin(), binding->nodes.end());
-      BK_RETURN_IF_ERROR(Replace(graph_, pattern_, *binding, recipe_.emit));
       uses = Uses(graph_);
-      n = static_cast<std::size_t>(first) - 1;  // what follows has moved
+      n = static_cast<std::size_t>(*first) - 1;  // what follows has moved
     }
-    for (auto& [root, miss] : misses_) report_.misses.push_back(std::move(miss));
-    return {};
+    RemoveDead(graph_);
   }
 
-  int matched(int layer) const {
-    const auto it = matched_.find(layer);
-    return it == matched_.end() ? 0 : it->second;
+  // Searches once more from every node of the pattern: the one that Run() began at may be what is
+  // gone.
+  void Diagnose() {
+    const Uses uses(graph_);
+    for (int p = 0; p < pattern_size(); ++p) {
+      const Matcher matcher(pattern_, p);
+      bool is_there = false;
+      for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+        if (graph_.nodes[n].op != matcher.root_op()) continue;
+        is_there = true;
+        Find(matcher, uses, static_cast<int>(n));
+      }
+      if (!is_there)
+        report_.misses.push_back({.steps = pattern_size(),
+                                  .reason = fmt::format("no {} is left", matcher.root_op()->name)});
+    }
+  }
+
+  // What it found, layer by layer; misses only where that is not what is expected.
+  void Report(const std::vector<LayerInfo>& layers) {
+    const bool is_expected = recipe_.expected != nullptr && !layers.empty();
+    if (is_expected) report_.expected = 0;
+    for (const LayerInfo& layer : layers) {
+      report_.layers.push_back({.layer = layer.layer, .matched = matched_[layer.layer]});
+      if (!is_expected) continue;
+      report_.layers.back().expected = recipe_.expected(layer);
+      *report_.expected += recipe_.expected(layer);
+    }
+    if (is_expected && FirstWrong(report_) == nullptr) return;
+    if (is_expected) Diagnose();
+    for (auto& [root, miss] : misses_) report_.misses.push_back(std::move(miss));
   }
 
  private:
-  void Note(int root, int step, int steps, std::string reason) {
-    if (step == 0) return;
-    const NodeSummary summary = Summarise(graph_, root);
-    const Node& node = graph_.nodes[static_cast<std::size_t>(root)];
-    misses_[node.out.empty() ? -root : node.out[0].id] = {
-        node.labels.layer, ToText(graph_, root), summary.place, step, steps, std::move(reason)};
+  int pattern_size() const { return static_cast<int>(pattern_.graph.nodes.size()); }
+
+  std::optional<Binding> Find(const Matcher& matcher, const Uses& uses, int root) {
+    const auto refuses = [&](const Binding& binding) -> Refusal {
+      Refusal refusal = Illegal(graph_, uses, pattern_, binding);
+      if (!refusal && recipe_.guard != nullptr) refusal = recipe_.guard(graph_, binding, pattern_);
+      if (!refusal && recipe_.pays != nullptr && pays_on_ != nullptr)
+        refusal = recipe_.pays(*pays_on_, graph_, binding, pattern_);
+      return refusal;
+    };
+    Miss miss;
+    std::optional<Binding> binding = matcher.At(graph_, uses, root, refuses, miss);
+    if (!binding) Note(root, miss);
+    return binding;
+  }
+
+  void Note(int root, const Miss& miss) {
+    const Node& node = graph_.At(root);
+    FusionMiss& noted = misses_[node.out.empty() ? -root : node.out[0].id];
+    if (!noted.root.empty() && noted.step >= miss.step) return;
+    noted = {node.labels.layer, ToText(graph_, root), Summarise(graph_, root).place,
+             miss.step,         pattern_size(),       miss.reason};
   }
 
   Graph& graph_;
   const Recipe& recipe_;
   const Pattern& pattern_;
+  const Device* pays_on_ = nullptr;
   RecipeReport& report_;
   std::map<int, int> matched_ = {};        // by layer
   std::map<int, FusionMiss> misses_ = {};  // by the root's first result
 };
 
-// How often a recipe would match a graph as it stands.
-int CountMatches(const Graph& graph, const Recipe& recipe, const Pattern& pattern) {
-  Graph copy = graph;
-  RecipeReport report;
-  return Sweep(copy, recipe, pattern, report).Run().ok() ? report.matched : 0;
-}
-
 // The first of the recipes that ran, on the graph as it was, after which `starved` matches less.
 std::string StarvedBy(Graph graph, const std::vector<const Recipe*>& ran, const Patterns& patterns,
                       const Recipe& starved) {
-  int count = CountMatches(graph, starved, patterns.at(&starved));
-  for (const Recipe* r : ran) {
+  const auto run = [&](Graph& on, const Recipe& recipe) {
     RecipeReport report;
-    if (!Sweep(graph, *r, patterns.at(r), report).Run().ok()) return {};
-    const int now = CountMatches(graph, starved, patterns.at(&starved));
-    if (now < count) return std::string(r->name);
-    count = now;
+    Sweep(on, recipe, patterns.at(&recipe), nullptr, report).Run();
+    return report.matched;
+  };
+  const auto count = [&](Graph copy) { return run(copy, starved); };
+  int before = count(graph);
+  for (const Recipe* r : ran) {
+    run(graph, *r);
+    const int now = count(graph);
+    if (now < before) return std::string(r->name);
+    before = now;
   }
   return {};
-}
-
-const FusionMiss* Deepest(const RecipeReport& report) {
-  const auto it = std::max_element(report.misses.begin(), report.misses.end(),
-                                   [](const auto& a, const auto& b) { return a.step < b.step; });
-  return it == report.misses.end() ? nullptr : &*it;
 }
 
 // FNV-1a (Fowler, Noll, Vo): http://www.isthe.com/chongo/tech/comp/fnv/
@@ -171,35 +207,35 @@ std::uint64_t Hash(const std::vector<const Recipe*>& ran) {
   return hash;
 }
 
-// Fills in what a sweep found of what the layers have.
-void Compare(const Sweep& sweep, const Recipe& recipe, const std::vector<LayerInfo>& layers,
-             RecipeReport& r) {
-  if (recipe.expected == nullptr) return;
-  r.expected = 0;
-  for (const LayerInfo& layer : layers) {
-    r.layers.push_back({layer.layer, sweep.matched(layer.layer), recipe.expected(layer)});
-    *r.expected += r.layers.back().expected;
-  }
-  // Where all was found, other nodes of the root's op are no misses.
-  std::erase_if(r.misses, [&](const FusionMiss& miss) {
-    return std::any_of(r.layers.begin(), r.layers.end(), [&](const LayerMatches& l) {
-      return l.layer == miss.layer && l.matched >= l.expected;
-    });
-  });
-}
-
 }  // namespace
 
+const LayerMatches* FirstWrong(const RecipeReport& r) {
+  const auto wrong =
+      std::find_if(r.layers.begin(), r.layers.end(), [](const auto& l) { return l.IsWrong(); });
+  return wrong == r.layers.end() ? nullptr : &*wrong;
+}
+
+const FusionMiss* Deepest(const RecipeReport& r, int layer) {
+  // Outside of layers (-1) is before the first and behind the last.
+  const auto is_near = [&](int other) { return layer < 0 || other == layer || other == layer - 1; };
+  const FusionMiss* deepest = nullptr;
+  for (const FusionMiss& miss : r.misses) {
+    if (!is_near(miss.layer)) continue;
+    if (deepest == nullptr || miss.step > deepest->step ||
+        (miss.step == deepest->step && miss.layer == layer && deepest->layer != layer))
+      deepest = &miss;
+  }
+  return deepest;
+}
+
 std::string Shortfall(const RecipeReport& r) {
-  if (!r.off.empty() || !r.expected) return {};
-  const auto wrong = std::find_if(r.layers.begin(), r.layers.end(),
-                                  [](const LayerMatches& l) { return l.matched != l.expected; });
-  if (wrong == r.layers.end()) return {};
+  const LayerMatches* wrong = FirstWrong(r);
+  if (wrong == nullptr) return {};
   std::string text =
       fmt::format("fusion: {} matched {} of {}, in layer {} {} of {}", r.name, r.matched,
-                  *r.expected, wrong->layer, wrong->matched, wrong->expected);
+                  *r.expected, wrong->layer, wrong->matched, *wrong->expected);
   if (!r.starved_by.empty()) text += fmt::format("; starved by {}", r.starved_by);
-  if (const FusionMiss* m = Deepest(r); m != nullptr)
+  if (const FusionMiss* m = Deepest(r, wrong->layer); m != nullptr)
     text += fmt::format("; deepest miss: step {} of {}, {} at {} ({})", m->step, m->steps,
                         m->reason, m->place, m->root);
   return text;
@@ -229,16 +265,16 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
                       .phase = recipe->phase,
                       .level = recipe->level,
                       .numerics = recipe->numerics,
-                      .off = WhyOff(*recipe, settings, device)};
+                      .off = WhyOff(*recipe, settings, ran)};
     if (r.off.empty()) {
       const Traffic was = TrafficOf(graph);
-      Sweep sweep(graph, *recipe, patterns.at(recipe), r);
-      BK_RETURN_IF_ERROR(sweep.Run());
-      RemoveDead(graph);
+      Sweep sweep(graph, *recipe, patterns.at(recipe),
+                  IsAskedFor(*recipe, settings) ? nullptr : &device, r);
+      sweep.Run();
       const Traffic is = TrafficOf(graph);
       r.saved = {was.per_token - is.per_token, was.per_row - is.per_row};
-      Compare(sweep, *recipe, target.layers, r);
-      if (r.expected && r.matched < *r.expected)
+      sweep.Report(target.layers);
+      if (settings.strict != FusionStrict::kOff && FirstWrong(r) != nullptr)
         r.starved_by = StarvedBy(before, ran, patterns, *recipe);
       ran.push_back(recipe);
     }

@@ -20,12 +20,12 @@ struct FusionTarget {
   std::vector<LayerInfo> layers = {};
 };
 
-// A search that came further than its root and failed, or a match that was refused.
+// A search that failed, or a match that was refused.
 struct FusionMiss {
   int layer = -1;
   std::string root = {};   // the node in words
   std::string place = {};  // "model.cc:12"
-  int step = 0;
+  int step = 0;            // nodes of the pattern that were found
   int steps = 0;
   std::string reason = {};  // "wanted rms_norm reading %4, saw add"
 };
@@ -33,7 +33,9 @@ struct FusionMiss {
 struct LayerMatches {
   int layer = -1;
   int matched = 0;
-  int expected = 0;
+  std::optional<int> expected = {};
+
+  bool IsWrong() const { return expected && matched != *expected; }
 };
 
 struct RecipeReport {
@@ -44,10 +46,10 @@ struct RecipeReport {
   std::string off = {};  // why it did not run; empty: it did
   int matched = 0;
   std::optional<int> expected = {};
-  std::vector<LayerMatches> layers = {};  // if expected
+  std::vector<LayerMatches> layers = {};
   Traffic saved = {};
-  std::vector<FusionMiss> misses = {};
-  std::string starved_by = {};  // a recipe before it took what it would have found
+  std::vector<FusionMiss> misses = {};  // none where a recipe found what it expects
+  std::string starved_by = {};          // a recipe before it took what it would have found
 };
 
 struct FusionReport {
@@ -59,6 +61,13 @@ struct FusionReport {
   int nodes_after = 0;
 };
 
+// The first layer in which a recipe did not find what it expects; null: there is none.
+const LayerMatches* FirstWrong(const RecipeReport& report);
+
+// The miss in or right before a layer that came furthest, which is most likely what the layer
+// lacks; null: there is none.
+const FusionMiss* Deepest(const RecipeReport& report, int layer);
+
 // What a strict run fails with: the recipe, what it found and its deepest miss. Empty: it found
 // all that it expects.
 std::string Shortfall(const RecipeReport& report);
@@ -66,7 +75,7 @@ std::string Shortfall(const RecipeReport& report);
 // Errors  kInvalidArgument  an option names an unknown recipe; before and after form a cycle
 //         kNotFound         strict, and a recipe found less than it expects; the message has its
 //                           deepest miss
-//         kInternal         a recipe is wrong: its pattern does not build, its rewrite does not fit
+//         kInternal         a recipe is wrong: its pattern does not build
 Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
                           const FusionSettings& settings, const FusionTarget& target = {});
 

@@ -4,14 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "graph/print.h"
 
 namespace birkhoff::graph {
 namespace {
-
-const Node& At(const Graph& graph, int node) { return graph.nodes[static_cast<std::size_t>(node)]; }
 
 std::string ToText(const ops::Attributes::Value& v) {
   return std::visit([](auto x) { return fmt::format("{}", x); }, v);
@@ -35,17 +32,19 @@ double Binding::Number(std::string_view name) const {
   return std::get<double>(captured.find(name)->second);
 }
 
-Matcher::Matcher(const Pattern& pattern, const Graph& graph) : pattern_(pattern) {
+int RarestNode(const Pattern& pattern, const Graph& graph) {
   std::map<const ops::OpDef*, int> count;
   for (const Node& node : graph.nodes) ++count[node.op];
   const auto& nodes = pattern.graph.nodes;
-  int fewest = std::numeric_limits<int>::max();
-  for (std::size_t n = 0; n < nodes.size(); ++n) {
-    if (count[nodes[n].op] >= fewest) continue;
-    fewest = count[nodes[n].op];
-    root_ = static_cast<int>(n);
-  }
-  // Then always the first node that touches what is bound.
+  const auto rarest =
+      std::min_element(nodes.begin(), nodes.end(),
+                       [&](const Node& x, const Node& y) { return count[x.op] < count[y.op]; });
+  return static_cast<int>(rarest - nodes.begin());
+}
+
+Matcher::Matcher(const Pattern& pattern, int root) : pattern_(pattern), root_(root) {
+  const auto& nodes = pattern.graph.nodes;
+  // Always the first node that touches what is bound.
   std::vector<bool> done(nodes.size());
   std::vector<bool> bound(pattern.graph.values.size());
   const auto mark = [&](int n) {
@@ -59,13 +58,11 @@ Matcher::Matcher(const Pattern& pattern, const Graph& graph) : pattern_(pattern)
     for (std::size_t n = 0; n < nodes.size(); ++n) {
       if (done[n]) continue;
       const int node = static_cast<int>(n);
-      for (std::size_t i = 0; i < nodes[n].out.size(); ++i) {
-        if (bound[static_cast<std::size_t>(nodes[n].out[i].id)])
-          return {node, nodes[n].out[i], false, static_cast<int>(i)};
+      for (Value v : nodes[n].out) {
+        if (bound[static_cast<std::size_t>(v.id)]) return {node, v, /*is_user=*/false};
       }
-      for (std::size_t i = 0; i < nodes[n].in.size(); ++i) {
-        if (bound[static_cast<std::size_t>(nodes[n].in[i].id)])
-          return {node, nodes[n].in[i], true, static_cast<int>(i)};
+      for (Value v : nodes[n].in) {
+        if (bound[static_cast<std::size_t>(v.id)]) return {node, v, /*is_user=*/true};
       }
     }
     return {};
@@ -77,61 +74,62 @@ Matcher::Matcher(const Pattern& pattern, const Graph& graph) : pattern_(pattern)
   }
 }
 
-const ops::OpDef* Matcher::root_op() const { return graph::At(pattern_.graph, root_).op; }
+const ops::OpDef* Matcher::root_op() const { return pattern_.graph.At(root_).op; }
 
 std::optional<Binding> Matcher::At(const Graph& graph, const Uses& uses, int root,
-                                   Miss& miss) const {
-  miss = {.root = root, .steps = static_cast<int>(pattern_.graph.nodes.size())};
+                                   const Refuses& refuses, Miss& miss) const {
+  miss = {};
   Binding binding = {std::vector<int>(pattern_.graph.nodes.size(), -1),
                      std::vector<Value>(pattern_.graph.values.size()),
                      {}};
   std::string why;
   if (!Bind(graph, root_, root, binding, why)) {
-    miss.wanted = std::string(root_op()->name);
-    miss.saw = why;
+    miss.reason = fmt::format("wanted {}, saw {}", root_op()->name, why);
     return {};
   }
-  if (!Continue(graph, uses, 0, binding, miss)) return {};
+  if (!Continue({graph, uses, refuses, miss}, 0, binding)) return {};
   return binding;
 }
 
-bool Matcher::Continue(const Graph& graph, const Uses& uses, std::size_t step, Binding& binding,
-                       Miss& miss) const {
-  if (step == steps_.size()) return true;
+bool Matcher::Continue(const Search& search, std::size_t step, Binding& binding) const {
+  const auto fail = [&](std::string reason) {
+    const int found = static_cast<int>(step) + 1;
+    if (found > search.miss.step) search.miss = {found, std::move(reason)};
+    return false;
+  };
+  if (step == steps_.size()) {
+    const Refusal refusal = search.refuses(binding);
+    return refusal ? fail(refusal.why()) : true;
+  }
   const Step& s = steps_[step];
-  const Value from = binding.values[static_cast<std::size_t>(s.from.id)];
+  const Value from = binding[s.from];
   std::vector<int> candidates;
-  if (!s.is_user) {
-    if (graph[from].producer >= 0) candidates.push_back(graph[from].producer);
-  } else {
-    for (const Use& use : uses.Of(from)) candidates.push_back(use.node);
+  if (s.is_user) {
+    for (const Use& use : search.uses.Of(from)) candidates.push_back(use.node);
+  } else if (search.graph[from].producer >= 0) {
+    candidates.push_back(search.graph[from].producer);
   }
   std::vector<std::string> seen;
   for (const int candidate : candidates) {
     Binding longer = binding;
     std::string why;
-    if (!Bind(graph, s.node, candidate, longer, why)) {
+    if (!Bind(search.graph, s.node, candidate, longer, why)) {
       seen.push_back(std::move(why));
       continue;
     }
-    if (Continue(graph, uses, step + 1, longer, miss)) {
+    if (Continue(search, step + 1, longer)) {
       binding = std::move(longer);
       return true;
     }
   }
-  const int found = static_cast<int>(step) + 1;
-  if (found > miss.step || miss.wanted.empty()) {
-    miss.step = found;
-    miss.wanted = fmt::format("{} {} {}", graph::At(pattern_.graph, s.node).op->name,
-                              s.is_user ? "reading" : "making", graph::ToText(graph, from));
-    miss.saw = seen.empty() ? "nothing" : fmt::format("{}", fmt::join(seen, ", "));
-  }
-  return false;
+  return fail(fmt::format("wanted {} {} {}, saw {}", pattern_.graph.At(s.node).op->name,
+                          s.is_user ? "reading" : "making", graph::ToText(search.graph, from),
+                          seen.empty() ? "nothing" : fmt::format("{}", fmt::join(seen, ", "))));
 }
 
 bool Matcher::Bind(const Graph& graph, int node, int to, Binding& binding, std::string& why) const {
-  const Node& want = graph::At(pattern_.graph, node);
-  const Node& have = graph::At(graph, to);
+  const Node& want = pattern_.graph.At(node);
+  const Node& have = graph.At(to);
   why = std::string(have.op->name);
   if (have.op != want.op) return false;
   if (have.in.size() != want.in.size() || have.out.size() != want.out.size()) {
@@ -162,7 +160,7 @@ bool Matcher::Bind(const Graph& graph, int node, int to, Binding& binding, std::
     return false;
   }
   const auto bind = [&](Value v, Value is, std::size_t i, std::string_view what) {
-    Value& now = binding.values[static_cast<std::size_t>(v.id)];
+    Value& now = binding[v];
     const bool is_parameter = pattern_.graph[v].origin == Origin::kParameter;
     if ((!now.valid() || now == is) && (!is_parameter || graph[is].origin == Origin::kParameter)) {
       now = is;

@@ -4,33 +4,10 @@
 
 #include <algorithm>
 
+#include "graph/passes/match.h"
 #include "graph/print.h"
 
 namespace birkhoff::graph {
-namespace {
-
-// Whether values lead from the first node to all others: else a search would try every pair.
-bool IsInOnePiece(const Graph& graph) {
-  std::vector<bool> reached(graph.values.size());
-  std::vector<bool> in(graph.nodes.size());
-  for (bool grows = true; grows;) {
-    grows = false;
-    for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-      const Node& node = graph.nodes[n];
-      const auto touches = [&](Value v) { return reached[static_cast<std::size_t>(v.id)]; };
-      if (in[n] || (n > 0 && std::none_of(node.in.begin(), node.in.end(), touches) &&
-                    std::none_of(node.out.begin(), node.out.end(), touches)))
-        continue;
-      in[n] = grows = true;
-      for (Value v : node.in) reached[static_cast<std::size_t>(v.id)] = true;
-      for (Value v : node.out) reached[static_cast<std::size_t>(v.id)] = true;
-    }
-  }
-  return std::find(in.begin(), in.end(), false) == in.end();
-}
-
-}  // namespace
-
 Value PatternBuilder::Keep(Value v) {
   kept_.push_back(v);
   return v;
@@ -56,7 +33,7 @@ Result<Pattern> PatternBuilder::Finish(Here here) && {
   };
   if (p.graph.nodes.empty()) return Status::InvalidArgument("pattern: has no nodes");
   if (out_.empty()) return Status::InvalidArgument("pattern: has nothing to replace");
-  if (!IsInOnePiece(p.graph)) return Status::InvalidArgument("pattern: is in two pieces");
+  if (!Matcher(p, 0).ReachesAll()) return Status::InvalidArgument("pattern: is in two pieces");
   p.kept.resize(p.graph.nodes.size());
   for (Value v : kept_) {
     BK_ASSIGN_OR_RETURN(const int node, maker(v, "keeps"));
@@ -64,7 +41,7 @@ Result<Pattern> PatternBuilder::Finish(Here here) && {
   }
   for (const Capturing& c : captured_) {
     BK_ASSIGN_OR_RETURN(const int node, maker(c.value, "captures of"));
-    const auto entries = p.graph.nodes[static_cast<std::size_t>(node)].attributes.entries();
+    const auto entries = p.graph.At(node).attributes.entries();
     if (std::none_of(entries.begin(), entries.end(),
                      [&](const auto& e) { return e.name == c.attribute; }))
       return Status::InvalidArgument(fmt::format("pattern: {} has no attribute \"{}\" to capture",
@@ -76,6 +53,16 @@ Result<Pattern> PatternBuilder::Finish(Here here) && {
     if (p.kept[static_cast<std::size_t>(node)])
       return Status::InvalidArgument(
           fmt::format("pattern: replaces {}, which stays", ToText(p.graph, v)));
+  }
+  // Whoever reads a state later must read what the fused node wrote.
+  for (std::size_t n = 0; n < p.graph.nodes.size(); ++n) {
+    const Node& node = p.graph.nodes[n];
+    for (const ops::OpDef::Mutation& m : node.op->mutates) {
+      const Value written = node.out[static_cast<std::size_t>(m.result)];
+      if (!p.kept[n] && std::find(out_.begin(), out_.end(), written) == out_.end())
+        return Status::InvalidArgument(
+            fmt::format("pattern: writes {} and does not replace it", ToText(p.graph, written)));
+    }
   }
   p.out = std::move(out_);
   return p;

@@ -34,7 +34,6 @@ struct LayerInfo {
   int layer = 0;
   int layers = 0;              // that the graph has
   bool first = false;          // of the graph: nothing of a layer before it
-  bool last = false;           // of the graph
   bool has_embedding = false;  // the graph begins with it
   bool has_head = false;       // and ends with that
   bool gives_streams = false;  // what the last layer leaves is an output too
@@ -49,11 +48,14 @@ struct Recipe {
   void (*pattern)(PatternBuilder& b) = nullptr;
   // Why a match may not be replaced although nothing depends on it; null: always may.
   Refusal (*guard)(const Graph& graph, const Binding& binding, const Pattern& pattern) = nullptr;
-  // Whether it pays on a device; null: on all.
-  Refusal (*pays)(const Device& device) = nullptr;
+  // Why a match does not pay on a device, with the figure; not asked of a recipe that was asked for
+  // by name. Null: it always does.
+  Refusal (*pays)(const Device& device, const Graph& graph, const Binding& binding,
+                  const Pattern& pattern) = nullptr;
   std::vector<Value> (*emit)(Emitter& e) = nullptr;
   std::vector<std::string_view> before = {};  // recipes of the same phase
   std::vector<std::string_view> after = {};
+  std::vector<std::string_view> needs = {};           // runs after these, and not without
   int (*expected)(const LayerInfo& layer) = nullptr;  // matches; null: not checked
 };
 

@@ -15,25 +15,53 @@ struct Removal {
   Removal(const Graph& graph, const Pattern& pattern, const Binding& binding)
       : goes(graph.nodes.size()) {
     for (std::size_t n = 0; n < binding.nodes.size(); ++n) {
-      if (!pattern.kept[n]) goes[static_cast<std::size_t>(binding.nodes[n])] = true;
-    }
-    for (std::size_t n = 0; n < goes.size(); ++n) {
-      if (!goes[n]) continue;
-      for (Value v : graph.nodes[n].in) {
-        const int maker = graph[v].producer;
-        if (maker < 0 || !goes[static_cast<std::size_t>(maker)]) reads.push_back(v);
+      if (pattern.kept[n]) continue;
+      goes[static_cast<std::size_t>(binding.nodes[n])] = true;
+      for (Value v : pattern.graph.nodes[n].in) {
+        const int maker = pattern.graph[v].producer;
+        if (maker >= 0 && pattern.kept[static_cast<std::size_t>(maker)])
+          reads.push_back(binding[v]);
       }
+    }
+    for (std::size_t v = 0; v < binding.values.size(); ++v) {
+      if (pattern.graph.values[v].origin != Origin::kResult) reads.push_back(binding.values[v]);
     }
     for (Value v : reads) position = std::max(position, graph[v].producer + 1);
   }
 
   std::vector<bool> goes = {};    // [nodes]
-  std::vector<Value> reads = {};  // of others
+  std::vector<Value> reads = {};  // of others, and whatever else the pattern names
   int position = 0;               // first at which all that is read is there
 };
 
 bool Contains(const std::vector<Value>& values, Value v) {
   return std::find(values.begin(), values.end(), v) != values.end();
+}
+
+// Whether what a rewrite made may stand for what its pattern gives.
+Status Fits(const Graph& graph, const Pattern& pattern, const Binding& binding,
+            const Emitter& emitter, const std::vector<Value>& made) {
+  BK_RETURN_IF_ERROR(emitter.status());
+  if (made.size() != pattern.out.size())
+    return Status::Internal(
+        fmt::format("a rewrite gives {} values, its pattern {}", made.size(), pattern.out.size()));
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (!made[i].valid()) return Status::Internal(fmt::format("result {} of a rewrite is none", i));
+    const ValueInfo& before = graph[binding[pattern.out[i]]];
+    const ValueInfo& after = graph[made[i]];
+    ops::ValueType type = after.type;
+    type.layout = before.type.layout;  // whether readers take another, Verify() says
+    if (type != before.type || after.state != before.state)
+      return Status::Internal(fmt::format("result {} of a rewrite is {}, its pattern's {}", i,
+                                          after.type.ToString(), before.type.ToString()));
+  }
+  return {};
+}
+
+bool Writes(const Graph& graph, const Use& use) {
+  const auto& mutates = graph.At(use.node).op->mutates;
+  return std::any_of(mutates.begin(), mutates.end(),
+                     [&](const ops::OpDef::Mutation& m) { return m.operand == use.slot; });
 }
 
 }  // namespace
@@ -48,28 +76,23 @@ Value Emitter::operator[](std::string_view name) const {
 std::vector<Value> Emitter::Op(const ops::OpDef& op, std::vector<Value> in,
                                ops::Attributes attributes) {
   if (!status_.ok()) return {};
-  std::vector<ops::ValueType> types;
   for (Value v : in) {
-    if (!v.valid()) {
-      status_ = Status::Internal(fmt::format("{}: an operand is no value", op.name));
-      return {};
-    }
-    types.push_back(graph_[v].type);
-  }
-  Result<std::vector<ops::ValueType>> results = ops::Infer(op, attributes, types);
-  if (!results.ok()) {
-    status_ = results.status();
+    if (v.valid()) continue;
+    status_ = Status::Internal(fmt::format("{}: an operand is no value", op.name));
     return {};
   }
-  const Node& last = graph_.nodes[static_cast<std::size_t>(
-      *std::max_element(binding_.nodes.begin(), binding_.nodes.end()))];
+  const Node& last = graph_.At(*std::max_element(binding_.nodes.begin(), binding_.nodes.end()));
   Node node{.op = &op,
             .in = std::move(in),
             .attributes = std::move(attributes),
             .labels = last.labels,
             .file = last.file,
             .line = last.line};
-  return graph_.Insert(static_cast<int>(graph_.nodes.size()), std::move(node), std::move(*results));
+  Result<std::vector<Value>> made =
+      graph_.Insert(static_cast<int>(graph_.nodes.size()), std::move(node));
+  if (made.ok()) return *std::move(made);
+  status_ = made.status();
+  return {};
 }
 
 Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
@@ -77,7 +100,7 @@ Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
   const Removal removal(graph, pattern, binding);
   const auto goes = [&](int node) { return removal.goes[static_cast<std::size_t>(node)]; };
   std::vector<Value> out;
-  for (Value v : pattern.out) out.push_back(binding.values[static_cast<std::size_t>(v.id)]);
+  for (Value v : pattern.out) out.push_back(binding[v]);
   // What is inside is read inside.
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     if (!removal.goes[n]) continue;
@@ -92,43 +115,33 @@ Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
       }
     }
   }
-  // Nothing that the new nodes read depends on what they make, or is that. Nodes stand in order, so
-  // one pass finds all that does.
-  for (std::size_t v = 0; v < binding.values.size(); ++v) {
-    const Value is = binding.values[v];
-    if (pattern.graph.values[v].origin == Origin::kResult || !is.valid()) continue;
-    if (graph[is].producer >= 0 && goes(graph[is].producer))
-      return Refusal(fmt::format("not convex: {} is what the match makes", ToText(graph, is)));
-  }
-  std::vector<bool> depends(graph.values.size());
-  for (Value v : out) depends[static_cast<std::size_t>(v.id)] = true;
+  // Nothing that must come before the match must come behind it. Nodes stand in order, so one pass
+  // finds what is behind: what reads what is made there, and what writes over a state read there.
+  std::vector<bool> behind(graph.nodes.size());
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
-    if (removal.goes[n]) continue;
-    const bool after = std::any_of(node.in.begin(), node.in.end(), [&](Value v) {
-      return depends[static_cast<std::size_t>(v.id)];
-    });
-    for (Value v : node.out) {
-      if (after) depends[static_cast<std::size_t>(v.id)] = true;
+    if (!removal.goes[n] && !behind[n]) continue;
+    std::vector<Use> next;
+    for (Value v : graph.nodes[n].out)
+      next.insert(next.end(), uses.Of(v).begin(), uses.Of(v).end());
+    for (Value v : graph.nodes[n].in) {
+      if (graph[v].type.kind != ops::Kind::kState) continue;
+      std::copy_if(uses.Of(v).begin(), uses.Of(v).end(), std::back_inserter(next),
+                   [&](const Use& use) { return Writes(graph, use); });
+    }
+    for (const Use& use : next) {
+      if (!removal.goes[n] && goes(use.node))
+        return Refusal(fmt::format("not convex: {} depends on what the match makes",
+                                   ToText(graph, static_cast<int>(n))));
+      behind[static_cast<std::size_t>(use.node)] = true;
     }
   }
   for (Value v : removal.reads) {
-    if (depends[static_cast<std::size_t>(v.id)])
+    if (graph[v].producer < 0) continue;
+    if (goes(graph[v].producer))
+      return Refusal(fmt::format("not convex: {} is what the match makes", ToText(graph, v)));
+    if (behind[static_cast<std::size_t>(graph[v].producer)])
       return Refusal(
           fmt::format("not convex: {} depends on what the match makes", ToText(graph, v)));
-  }
-  // A state is read before it is written.
-  for (Value v : removal.reads) {
-    if (graph[v].type.kind != ops::Kind::kState) continue;
-    for (const Use& use : uses.Of(v)) {
-      if (goes(use.node) || use.node >= removal.position) continue;
-      for (const ops::OpDef::Mutation& m :
-           graph.nodes[static_cast<std::size_t>(use.node)].op->mutates) {
-        if (m.operand == use.slot)
-          return Refusal(fmt::format("state {} is written in between, by {}", ToText(graph, v),
-                                     ToText(graph, use.node)));
-      }
-    }
   }
   return {};
 }
@@ -138,21 +151,12 @@ Status Replace(Graph& graph, const Pattern& pattern, const Binding& binding,
   const Removal removal(graph, pattern, binding);
   Emitter emitter(graph, pattern, binding);
   const std::vector<Value> made = emit(emitter);
-  BK_RETURN_IF_ERROR(emitter.status());
-  if (made.size() != pattern.out.size())
-    return Status::Internal(
-        fmt::format("a rewrite gives {} values, its pattern {}", made.size(), pattern.out.size()));
-  for (std::size_t i = 0; i < made.size(); ++i) {
-    const Value before = binding.values[static_cast<std::size_t>(pattern.out[i].id)];
-    ops::ValueType type = made[i].valid() ? graph[made[i]].type : ops::ValueType();
-    type.layout = graph[before].type.layout;  // whether readers take another, Verify() says
-    if (type != graph[before].type)
-      return Status::Internal(
-          fmt::format("result {} of a rewrite is {}, its pattern's {}", i,
-                      made[i].valid() ? graph[made[i]].type.ToString() : "nothing",
-                      graph[before].type.ToString()));
-    graph.ReplaceUses(before, made[i]);
+  if (Status status = Fits(graph, pattern, binding, emitter, made); !status.ok()) {
+    while (graph.nodes.size() > emitter.first())
+      graph.Erase(static_cast<int>(graph.nodes.size()) - 1);
+    return status;
   }
+  for (std::size_t i = 0; i < made.size(); ++i) graph.ReplaceUses(binding[pattern.out[i]], made[i]);
   // New nodes come right behind what they read; the rest stays, unless it reads what they make.
   std::vector<double> keys(graph.nodes.size());
   for (std::size_t n = 0; n < keys.size(); ++n)

@@ -34,14 +34,15 @@ class Emitter {
   Status status_ = {};
 };
 
-// Whether the nodes of a match may go: nobody else reads what is inside, what stays does not read
-// what goes, what the new nodes read does not depend on what they make, and no state that they read
-// is written before they can stand.
+// Whether the nodes of a match may go: nobody else reads what is inside, and what the new nodes
+// read, or must come before the states that they write, does not depend on what they make.
 Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
                 const Binding& binding);
 
 // emit(emitter) gives a value for each that the pattern gives. Afterwards the graph verifies.
-// Errors  kInternal  the number or a type of the values is wrong; the graph may not be used then
+// Errors  of the op that was to be made, which refuses its operands
+//         kInternal  the number, a type or a state of the values is wrong
+//         The graph is as it was.
 Status Replace(Graph& graph, const Pattern& pattern, const Binding& binding,
                std::vector<Value> (*emit)(Emitter&));
 

@@ -26,8 +26,7 @@ void FindNorm(PatternBuilder& b) {
 }
 
 Refusal NeedsOneType(const Graph& graph, const Binding& binding, const Pattern& pattern) {
-  const DType streams =
-      graph[binding.values[static_cast<std::size_t>(pattern.out[0].id)]].type.dtype;
+  const DType streams = graph[binding[pattern.out[0]]].type.dtype;
   const auto out = static_cast<DType>(binding.Int("out"));
   if (out == streams) return {};
   return Refusal("needs a norm that gives " + std::string(Name(streams)) +
@@ -48,7 +47,7 @@ const Recipe kMhcBoundaryNorm = {.name = "mhc_boundary_norm",
                                  .pattern = FindNorm,
                                  .guard = NeedsOneType,
                                  .emit = EmitNorm,
-                                 .after = {"mhc_boundary"},
+                                 .needs = {"mhc_boundary"},
                                  .expected = MhcBoundaries};
 
 }  // namespace birkhoff::graph

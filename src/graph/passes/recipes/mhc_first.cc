@@ -23,12 +23,12 @@ bool TakesSpread(const ops::OpDef& op, int operand) {
 }
 
 Refusal NeedsTakers(const Graph& graph, const Binding& binding, const Pattern& pattern) {
-  const Value X = binding.values[static_cast<std::size_t>(pattern.out[0].id)];
+  const Value X = binding[pattern.out[0]];
   for (const Output& o : graph.outputs) {
     if (o.value == X) return Refusal("needs streams that are no output, got \"" + o.name + "\"");
   }
   for (const Use& use : graph.Users(X)) {
-    const ops::OpDef& op = *graph.nodes[static_cast<std::size_t>(use.node)].op;
+    const ops::OpDef& op = *graph.At(use.node).op;
     if (!TakesSpread(op, use.slot))
       return Refusal("needs readers of spread streams, got " + std::string(op.name));
   }
@@ -39,9 +39,11 @@ std::vector<Value> EmitSpread(Emitter& e) {
   return e.Op(ops::kSpread, {e["x"]}, {{"copies", e.binding().Int("copies")}});
 }
 
-// Labelled with the embedding, which is outside of layers.
+// Labelled with the embedding, which is outside of layers. Where the first layer is the last, rows
+// that need logits are taken of X, which only whole streams can give.
 int Expected(const LayerInfo& layer) {
-  const bool has_first = layer.layer < 0 && layer.has_embedding && layer.layers > 0;
+  const bool takes_rows = layer.layers == 1 && layer.has_head && !layer.gives_streams;
+  const bool has_first = layer.layer < 0 && layer.has_embedding && layer.layers > 0 && !takes_rows;
   return has_first && layer.model == "deepseek_v4" ? 1 : 0;
 }
 

@@ -3,7 +3,7 @@
 //   y, X, post, comb --> mhc_post --> X' --> mhc_head --> rms_norm --> h
 //     =>  mhc_tail --> X', h
 //
-// The canonical form has taken the rows that need logits before, unless X' of all tokens is wanted
+// The rows that need logits were taken before (early_rows.h), unless X' of all tokens is wanted
 // too (by a draft layer or the next stage): then the gather stands between and nothing is replaced.
 //
 // Numerics  the same bits in a class of bits.
@@ -27,8 +27,7 @@ void FindTail(PatternBuilder& b) {
 }
 
 Refusal NeedsOneType(const Graph& graph, const Binding& binding, const Pattern& pattern) {
-  const DType streams =
-      graph[binding.values[static_cast<std::size_t>(pattern.out[0].id)]].type.dtype;
+  const DType streams = graph[binding[pattern.out[0]]].type.dtype;
   const auto out = static_cast<DType>(binding.Int("out"));
   if (out == streams) return {};
   return Refusal("needs a norm that gives " + std::string(Name(streams)) +

@@ -28,7 +28,7 @@ std::vector<Value> EmitNormRope(Emitter& e) {
 }
 
 Refusal NeedsHeads(const Graph& graph, const Binding& binding, const Pattern& pattern) {
-  const ops::ValueType& q = graph[binding.values[static_cast<std::size_t>(pattern.out[0].id)]].type;
+  const ops::ValueType& q = graph[binding[pattern.out[0]]].type;
   if (q.shape.size() == 3) return {};
   return Refusal("needs heads of rank 3, got " + q.ToString());
 }
