@@ -75,7 +75,7 @@ void Graph::ReplaceUses(Value from, Value to) {
   for (Output& output : outputs) {
     if (output.value == from) output.value = to;
   }
-  Renumber(0);
+  if ((*this)[from].type.kind == ops::Kind::kState) Renumber(0);
 }
 
 void Graph::Renumber(int position) {

@@ -1,5 +1,7 @@
 #include "graph/order.h"
 
+#include <algorithm>
+#include <numeric>
 #include <queue>
 #include <vector>
 
@@ -33,9 +35,37 @@ std::vector<std::vector<int>> Followers(const Graph& graph, std::vector<int>& wa
   return followers;
 }
 
+// Whether everything is made before it is read, and read before it is written over, as it is after
+// nearly every rewrite. Allocates no list per node: 0.3 of 0.5 s of fusing 61 layers went there.
+bool IsInOrder(const Graph& graph, const std::vector<int>& order) {
+  std::vector<bool> made(graph.values.size());
+  std::vector<bool> written(graph.values.size());
+  for (std::size_t v = 0; v < made.size(); ++v) made[v] = graph.values[v].producer < 0;
+  for (const int n : order) {
+    for (Value v : graph.At(n).in) {
+      if (!made[static_cast<std::size_t>(v.id)] || written[static_cast<std::size_t>(v.id)])
+        return false;
+    }
+    for (const ops::OpDef::Mutation& m : graph.At(n).op->mutates)
+      written[static_cast<std::size_t>(graph.At(n).in[static_cast<std::size_t>(m.operand)].id)] =
+          true;
+    for (Value v : graph.At(n).out) made[static_cast<std::size_t>(v.id)] = true;
+  }
+  return true;
+}
+
 }  // namespace
 
 Status SortNodes(Graph& graph, std::span<const double> keys) {
+  std::vector<int> by_keys(graph.nodes.size());
+  std::iota(by_keys.begin(), by_keys.end(), 0);
+  std::stable_sort(by_keys.begin(), by_keys.end(), [&](int a, int b) {
+    return keys[static_cast<std::size_t>(a)] < keys[static_cast<std::size_t>(b)];
+  });
+  if (IsInOrder(graph, by_keys)) {
+    graph.Reorder(by_keys);
+    return {};
+  }
   std::vector<int> waits;
   const std::vector<std::vector<int>> followers = Followers(graph, waits);
   const auto later = [&](int a, int b) {
