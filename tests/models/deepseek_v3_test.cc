@@ -81,11 +81,13 @@ TEST(DeepSeekV3Config, ScalesScoresAsTheReleases) {
     EXPECT_TRUE(c.ok()) << c.status().ToString();
     return c.ok() ? c->attention_scale : 0;
   };
-  EXPECT_NEAR(scale(R"({"rope_parameters": {"factor": 40}})"), 0.135234, 5e-7);
-  EXPECT_NEAR(scale(R"({"model_type": "kimi_k2", "rope_parameters": {"factor": 32}})"), 0.130861,
+  EXPECT_NEAR(scale(R"({"rope_scaling": {"factor": 40}})"), 0.135234, 5e-7);
+  EXPECT_NEAR(scale(R"({"model_type": "kimi_k2", "rope_scaling": {"factor": 32}})"), 0.130861,
               5e-7);
-  EXPECT_NEAR(scale(R"({"rope_parameters": {"factor": 64}})"), 0.144680, 5e-7);
-  EXPECT_NEAR(scale(R"({"rope_parameters": {"rope_type": "default"}})"), 0.072169, 5e-7);
+  EXPECT_NEAR(scale(R"({"rope_scaling": {"factor": 64}})"), 0.144680, 5e-7);
+  EXPECT_NEAR(scale(R"({"rope_scaling": null, "rope_parameters": {"factor": 40}})"), 0.135234,
+              5e-7);
+  EXPECT_NEAR(scale(R"({"rope_scaling": {"rope_type": "default"}})"), 0.072169, 5e-7);
 }
 
 TEST(DeepSeekV3Config, ReadsTheSpellingOfTheReleases) {
@@ -128,11 +130,11 @@ TEST(DeepSeekV3Config, SaysWhatItHasNoCodeFor) {
       {R"({"rope_interleave": false})", "'rope_interleave' is false, only true"},
       {R"({"num_key_value_heads": 2})", "'num_key_value_heads' is 2, only 4"},
       {R"({"moe_layer_freq": 2})", "'moe_layer_freq' is 2, only 1"},
-      {R"({"rope_parameters": {"rope_type": "linear"}})",
-       R"('rope_type' is "linear", only "yarn")"},
-      {R"({"rope_parameters": {"mscale": 0.5}})",
+      {R"({"rope_scaling": {"rope_type": "linear"}})", R"('rope_type' is "linear", only "yarn")"},
+      {R"({"rope_scaling": {"mscale": 0.5}})",
        "'mscale' and 'mscale_all_dim' scale cosine and sine by 0.939"},
-      {R"({"rope_parameters": {"mscale_all_dim": null}})", "scale cosine and sine by 1.13863"},
+      {R"({"rope_scaling": {"mscale_all_dim": null}})", "scale cosine and sine by 1.13863"},
+      {R"({"rope_scaling": {"mscale": null}})", "scale cosine and sine by 1.13863"},
       {R"({"quantization_config": {"quant_method": "gptq"}})",
        R"('quant_method' is "gptq", supported: "fp8", "compressed-tensors")"},
       {R"({"quantization_config": {"quant_method": "compressed-tensors",
@@ -163,7 +165,7 @@ TEST(DeepSeekV3Config, RefusesValuesOutOfRange) {
        "'num_experts_per_tok' is 9, expected at most the 8 experts of 'topk_group' = 2 groups"},
       {R"({"rope_theta": null, "rope_parameters": {"rope_theta": null}})",
        "'rope_theta' is missing"},
-      {R"({"rope_parameters": {"factor": null}})", "rope_parameters: 'factor' is missing"},
+      {R"({"rope_scaling": {"factor": null}})", "rope_scaling: 'factor' is missing"},
       {R"({"rms_norm_eps": 2})", "'rms_norm_eps' is 2"},
   };
   for (const Change& c : cases) {

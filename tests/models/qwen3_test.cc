@@ -75,6 +75,39 @@ TEST(Qwen3Config, ReadsTheSpellingOfTheReleases) {
   EXPECT_FALSE(c->quantisation.token_activations);
 }
 
+// What Hugging Face makes of these dictionaries.
+TEST(Qwen3Config, TakesScalingAsHuggingFace) {
+  const double temperature = 0.1 * std::log(4) + 1;
+  const struct {
+    const char* parameters = "";
+    const char* scaling = "";
+    double rotation_scale = 1;
+    double theta = 1e6;
+  } cases[] = {
+      {R"({"rope_type": "default", "rope_theta": 5e5})", "null", 1, 5e5},
+      {R"({"rope_type": null, "rope_theta": 5e5})", "{}", 1, 5e5},
+      {R"({"rope_type": "default", "rope_theta": 5e5})", R"({"type": "yarn"})", temperature},
+      {R"({"rope_type": "default"})", R"({"type": "yarn", "rope_theta": 5e5})", temperature, 5e5},
+      {"null", R"({"type": "yarn", "mscale": 0.5})", temperature},
+      {"null", R"({"type": "yarn", "mscale_all_dim": 0.5})", temperature},
+      {"null", R"({"type": "yarn", "mscale": 0, "mscale_all_dim": 0.5})", temperature},
+      {"null", R"({"type": "yarn", "mscale": 1, "mscale_all_dim": 0.5})",
+       temperature / (0.05 * std::log(4) + 1)},
+      {"null", R"({"type": "yarn", "mscale": 1, "attention_factor": 1.25})", 1.25},
+  };
+  for (const auto& c : cases) {
+    Json patch = {{"rope_parameters", Json::parse(c.parameters)},
+                  {"rope_scaling", Json::parse(c.scaling)}};
+    if (patch["rope_scaling"].contains("type"))
+      patch["rope_scaling"].update({{"factor", 4}, {"original_max_position_embeddings", 2048}});
+    const auto config = ParsePatched(patch.dump().c_str());
+    ASSERT_TRUE(config.ok()) << config.status().ToString();
+    EXPECT_DOUBLE_EQ(config->rope.rotation_scale, c.rotation_scale) << patch;
+    EXPECT_EQ(config->rope.theta, c.theta) << patch;
+    EXPECT_EQ(config->rope.yarn.has_value(), c.rotation_scale != 1) << patch;
+  }
+}
+
 struct Change {
   const char* patch = "";
   const char* message = "";
@@ -122,6 +155,10 @@ TEST(Qwen3Config, RefusesValuesOutOfRange) {
        "'num_attention_heads' is 4, expected a multiple of 'num_key_value_heads' = 3"},
       {R"({"num_key_value_heads": 5})",
        "'num_key_value_heads' is 5, expected an integer in [1, 4]"},
+      {R"({"rope_scaling": {"factor": 4, "original_max_position_embeddings": 2048}})",
+       "rope_scaling: 'rope_type' is missing"},
+      {R"({"rope_parameters": {"rope_type": null, "factor": 4}})",
+       "rope_parameters: 'rope_type' is missing"},
       {R"({"tie_word_embeddings": 1})", "'tie_word_embeddings' is 1, expected true or false"},
       {R"({"quantization_config": {"ignore": ["lm_head", 3]}})", "'ignore' is"},
   };
