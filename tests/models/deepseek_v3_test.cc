@@ -158,6 +158,8 @@ TEST(DeepSeekV3Config, RefusesValuesOutOfRange) {
        "'first_k_dense_replace' is 5, expected an integer in [0, 4]"},
       {R"({"intermediate_size": null})", "'intermediate_size' is missing"},
       {R"({"n_shared_experts": 0})", "'n_shared_experts' is 0"},
+      {R"({"n_group": null})", "'n_group' is missing"},
+      {R"({"topk_group": null})", "'topk_group' is missing"},
       {R"({"n_group": 3})", "'n_group' is 3, expected 1 or equal groups"},
       {R"({"n_group": 16, "topk_group": 16})", "'n_group' is 16, expected 1 or equal groups"},
       {R"({"topk_group": 5})", "'topk_group' is 5, expected an integer in [1, 4]"},
