@@ -52,7 +52,17 @@ bool IsScaled(JsonFields& f, const Json& object, bool for_scaling_only) {
   return false;
 }
 
-// One group of layers of compressed-tensors: FP8 with a scale per row.
+// Like Only, of a field whose absence means something else.
+void Must(JsonFields& f, std::string_view name, const Json& expected) {
+  if (!f.Has(name)) {
+    f.Fail(StatusCode::kUnsupported,
+           fmt::format("'{}' is missing, only {} is supported", name, Show(&expected)));
+  }
+  f.Only({name}, expected);
+}
+
+// One group of layers of compressed-tensors: FP8 with a scale per row. A missing strategy is a
+// scale per tensor.
 void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
   group.Only({"targets"}, Json::array({"Linear"}));
   group.Only({"format"}, "float-quantized");
@@ -60,7 +70,7 @@ void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
     JsonFields w(*weights, "weights");
     w.Only({"num_bits"}, 8);
     w.Only({"type"}, "float");
-    w.Only({"strategy"}, "channel");
+    Must(w, "strategy", "channel");
     w.Only({"symmetric"}, true);
     w.Only({"dynamic"}, false);
     group.Include(w);
@@ -69,7 +79,7 @@ void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
     JsonFields a(*activations, "input_activations");
     a.Only({"num_bits"}, 8);
     a.Only({"type"}, "float");
-    a.Only({"strategy"}, "token");
+    Must(a, "strategy", "token");
     a.Only({"symmetric"}, true);
     a.Only({"dynamic"}, true);
     c.token_activations = true;
@@ -81,6 +91,12 @@ void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
 void ReadCompressedTensors(JsonFields& q, QuantisationConfig& c) {
   q.Only({"format"}, "float-quantized");
   q.Only({"kv_cache_scheme"}, nullptr);
+  for (const char* name : {"transform_config", "sparsity_config"}) {
+    const Json* value = q.Find({name});
+    if (value == nullptr || value->empty()) continue;
+    q.Fail(StatusCode::kUnsupported,
+           fmt::format("'{}' is {}, only an empty one is supported", name, Show(value)));
+  }
   q.Strings({"ignore"});  // which layers these are the tensors tell
   const Json* groups = q.Find({"config_groups"});
   if (!q.status().ok()) return;

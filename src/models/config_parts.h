@@ -68,7 +68,8 @@ struct QuantisationConfig {
 };
 
 // quantization_config of the methods "fp8" (blocks) and "compressed-tensors" (FP8 with a scale per
-// row); nothing when it is absent. kUnsupported for any other.
+// row); nothing when it is absent. kUnsupported for any other, and for transforms, sparsity and a
+// quantised cache.
 QuantisationConfig ReadQuantisation(JsonFields& f);
 
 }  // namespace birkhoff::models

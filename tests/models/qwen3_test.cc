@@ -133,6 +133,16 @@ TEST(Qwen3Config, SaysWhatItHasNoCodeFor) {
            {"weights": {"strategy": "tensor"}}}}})",
        R"('strategy' is "tensor", only "channel")"},
       {R"({"quantization_config": {"config_groups": {"group_0":
+           {"weights": {"strategy": null}}}}})",
+       R"(group_0: weights: 'strategy' is missing, only "channel" is supported)"},
+      {R"({"quantization_config": {"config_groups": {"group_0":
+           {"input_activations": {"strategy": null}}}}})",
+       R"(group_0: input_activations: 'strategy' is missing, only "token" is supported)"},
+      {R"({"quantization_config": {"transform_config": {"config_groups": {}}}})",
+       "'transform_config' is {\"config_groups\":{}}, only an empty one is supported"},
+      {R"({"quantization_config": {"sparsity_config": {"format": "sparse-24-bitmask"}}})",
+       "'sparsity_config' is {\"format\":\"sparse-24-bitmask\"}, only an empty one"},
+      {R"({"quantization_config": {"config_groups": {"group_0":
            {"input_activations": {"dynamic": false}}}}})",
        "input_activations: 'dynamic' is false, only true"},
       {R"({"quantization_config": {"config_groups": {"group_1": {}}}})",
