@@ -72,6 +72,7 @@ ModelInfo Describe(const auto& config, const models::BuiltModel& built,
         "activations are not quantised: the checkpoint asks for FP8 inputs of linear layers, with "
         "a scale per token");
   }
+  info.notes.insert(info.notes.end(), built.notes.begin(), built.notes.end());
   for (const std::string& name : loaded.unused) info.notes.push_back("not used: " + name);
   return info;
 }

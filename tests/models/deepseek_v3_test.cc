@@ -267,6 +267,33 @@ TEST(DeepSeekV3Build, WritesAnyStage) {
               HasSubstr("stage: expected layers within [0, 4), got [1, 5)"));
 }
 
+// Rows of one FP8 scale hold keys and values of a head: only the expanded form can be built.
+TEST(DeepSeekV3Build, ExpandsWhatCannotBeAbsorbed) {
+  MemorySource source = TinySource();
+  const std::string name = "model.layers.2.self_attn.kv_b_proj.weight";
+  source.tensors[name] =
+      MemorySource::Of(DType::kF8E4M3, {512, 128}, std::vector<std::uint8_t>(512 * 128, 0x38));
+  source.tensors[name + "_scale_inv"] =
+      MemorySource::Of(DType::kF32, {4, 1}, std::vector<float>(4, 1));
+  const auto w = LoadWeights(TinyV3(), source);
+  ASSERT_TRUE(w.ok()) << w.status().ToString();
+  const auto build = [&](MlaForm form, std::int64_t end) {
+    return Build(TinyV3(), *w, {.context = 64, .end_layer = end, .mla = form});
+  };
+  const auto expanded = build(MlaForm::kAuto, 4);
+  ASSERT_TRUE(expanded.ok()) << expanded.status().ToString();
+  EXPECT_GE(expanded->trunk.FindState("model.layers.0.self_attn.values"), 0);
+  EXPECT_THAT(expanded->notes,
+              ElementsAre(HasSubstr("640 channels a layer instead of 160: "
+                                    "model.layers.2.self_attn.kv_b_proj: absorbed")));
+  EXPECT_EQ(build(MlaForm::kAbsorbed, 4).status().code(), StatusCode::kUnsupported);
+
+  const auto stage = build(MlaForm::kAuto, 2);  // without that layer
+  ASSERT_TRUE(stage.ok()) << stage.status().ToString();
+  EXPECT_GE(stage->trunk.FindState("model.layers.0.self_attn.latent"), 0);
+  EXPECT_THAT(stage->notes, IsEmpty());
+}
+
 AttentionParams Fp8Attention(const Config& c, std::int32_t block) {
   static const std::byte kData[1 << 16] = {};
   AttentionParams p;

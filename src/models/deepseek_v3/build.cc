@@ -1,5 +1,7 @@
 #include "models/deepseek_v3/build.h"
 
+#include <fmt/core.h>
+
 #include <limits>
 #include <memory>
 #include <string>
@@ -169,8 +171,16 @@ Result<BuiltModel> Build(const Config& config, const Weights& weights,
   BK_ASSIGN_OR_RETURN(BuildOptions o, ResolveStage(options, config.layers));
   o.draft = false;
   BuiltModel model;
-  if (o.mla == MlaForm::kAbsorbed)
-    BK_RETURN_IF_ERROR(CutLayers(config, weights, o, constants->absorbed));
+  if (o.mla != MlaForm::kExpanded) {
+    const Status cut = CutLayers(config, weights, o, constants->absorbed);
+    if (!cut.ok() && o.mla == MlaForm::kAbsorbed) return cut;
+    o.mla = cut.ok() ? MlaForm::kAbsorbed : MlaForm::kExpanded;
+    if (!cut.ok()) {
+      model.notes.push_back(fmt::format(
+          "keys and values of every head are cached, {} channels a layer instead of {}: {}",
+          config.heads * (config.QkDim() + config.v_dim), config.LatentDim(), cut.message()));
+    }
+  }
   BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *constants).Write(weights));
   model.trunk_layers = DescribeTrunk(
       "deepseek_v3", o, config.layers,
