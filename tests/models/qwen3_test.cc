@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "models/checkpoint_source.h"
 #include "models/memory_source.h"
+#include "models/qwen3/build.h"
 #include "models/qwen3/config.h"
 #include "models/qwen3/weights.h"
 
@@ -212,6 +213,28 @@ TEST(Qwen3Weights, SharesTheEmbeddingWhereTheConfigSaysSo) {
   const auto w = LoadWeights(*ParsePatched(R"({"tie_word_embeddings": true})"), source);
   ASSERT_TRUE(w.ok()) << w.status().ToString();
   EXPECT_EQ(w->head.m.data, w->embed.m.data);
+}
+
+// The matrix that the logits come from, in the whole model and in a stage without the embedding.
+TEST(Qwen3Build, TakesTheHeadFromTheEmbeddingWhereTheyAreTied) {
+  MemorySource source = TinySource();
+  source.tensors.erase("lm_head.weight");
+  const auto config = ParsePatched(R"({"tie_word_embeddings": true})");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  for (const std::int64_t first : {0, 4}) {
+    const auto w = LoadWeights(*config, source, {.first_layer = first});
+    ASSERT_TRUE(w.ok()) << w.status().ToString();
+    const auto model = Build(*config, *w, {.context = 64, .first_layer = first});
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    const graph::Graph& g = model->trunk;
+    const auto logits = g.outputs[static_cast<std::size_t>(g.FindOutput("logits"))].value;
+    const graph::Node& head = g.nodes[static_cast<std::size_t>(g[logits].producer)];
+    EXPECT_EQ(g[head.in[1]].matrices->data, source.Find("model.embed_tokens.weight")->data);
+    const std::int64_t table = w->embed.m.bytes();
+    if (first > 0) {
+      EXPECT_EQ(model->size.bytes, table + 4 * config->hidden);  // with the norm
+    }
+  }
 }
 
 }  // namespace
