@@ -37,7 +37,7 @@ struct MlpParams {
   MatrixParam w2 = {};  // [d, I] down
 };
 
-// The same of E experts: [E] each, contiguous. Experts may differ in format.
+// The same of E experts: [E] each, contiguous. Every matrix has a format of its own.
 struct ExpertParams {
   std::string name = {};  // "layers.3.ffn.experts"
   std::vector<WeightMatrix> w1 = {};
