@@ -242,6 +242,7 @@ std::vector<HeadShape> HeadShapes() {
       shapes.push_back({11, 1, 7, 257, transposed, storage, kB, kF, 9});
     }
     shapes.push_back({2, 1, 5, 1100, transposed, kStorages[1], kF, kF});  // several pieces
+    shapes.push_back({520, 2, 33, 9, transposed, kStorages[1], kB, kF, 3});
   }
   // Heads of DeepSeek-V3: W_UK, transposed, and W_UV.
   for (const std::int64_t tokens : {1, 32}) {

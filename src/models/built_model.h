@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "graph/graph.h"
@@ -14,8 +15,9 @@ namespace birkhoff::models {
 
 // Latent attention of DeepSeek-V3: heads read the cached latent itself, with the up-projections
 // moved to query and output; or keys and values of every head are made and cached. Equal but for
-// rounding; absorbed, a token takes kv_lora + rope channels of cache instead of H (qk + v).
-enum class MlaForm : std::uint8_t { kAbsorbed, kExpanded };
+// rounding; absorbed, a token takes kv_lora + rope channels of cache instead of H (qk + v). kAuto
+// is absorbed where the weights allow it.
+enum class MlaForm : std::uint8_t { kAuto, kAbsorbed, kExpanded };
 
 struct BuildOptions {
   DType activation = DType::kBF16;  // kF32: verification mode
@@ -28,7 +30,7 @@ struct BuildOptions {
   // last has the head, any other gives streams and no logits.
   std::int64_t first_layer = 0;
   std::int64_t end_layer = -1;
-  MlaForm mla = MlaForm::kAbsorbed;
+  MlaForm mla = MlaForm::kAuto;
 };
 
 // Step inputs  ids i32 [T], positions i32 [T], rows i32 [R] (tokens whose logits are wanted).
@@ -46,6 +48,7 @@ struct BuiltModel {
   std::int64_t layers = 0;
   std::int64_t draft_window = 0;  // tokens that a draft depends on, back from its own position
   ModelSize size = {};            // of the trunk
+  std::vector<std::string> notes = {};  // what a user should know about the graph
   // The checkpoint asks for inputs of linear layers in FP8 with a scale per token, which the graph
   // leaves as they are.
   bool fp8_activations = false;

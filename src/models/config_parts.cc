@@ -23,18 +23,46 @@ double YarnTemperature(double factor, double mscale) {
   return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
 }
 
+// Facts of Hugging Face's modeling_rope_utils: cosine and sine take the ratio of two temperatures
+// only where mscale and mscale_all_dim are both there and not 0, else the plain temperature;
+// DeepSeek-V3's scores take mscale_all_dim's wherever that is there.
 void ReadYarnRope(JsonFields& f, RopeConfig& rope) {
   f.Only({"rope_type", "type"}, "yarn");
   f.Only({"truncate"}, true);
   rope.yarn = ReadYarn(f, {"factor"}, {"original_max_position_embeddings"});
+  const double factor = rope.yarn->factor;
+  const double mscale = f.Real({"mscale"}, 0, 100, 0.0);
   const double all_dim = f.Real({"mscale_all_dim"}, 0, 100, 0.0);
-  rope.mscale = YarnTemperature(rope.yarn->factor, all_dim);
-  const double mscale = f.Real({"mscale"}, 0, 100, 1.0);
-  rope.rotation_scale = f.Real({"attention_factor"}, 0, 1e6,
-                               YarnTemperature(rope.yarn->factor, mscale) / rope.mscale);
+  rope.mscale = YarnTemperature(factor, all_dim);
+  const bool both = mscale != 0 && all_dim != 0;
+  const double rotation_scale =
+      both ? YarnTemperature(factor, mscale) / rope.mscale : YarnTemperature(factor, 1);
+  rope.rotation_scale = f.Real({"attention_factor"}, 0, 1e6, rotation_scale);
 }
 
-// One group of layers of compressed-tensors: FP8 with a scale per row.
+// Whether the parameters scale; `f` reads them from `object`. Without a type they do not, which is
+// an error where scaling is all that they are for, or where they hold more than a base.
+bool IsScaled(JsonFields& f, const Json& object, bool for_scaling_only) {
+  if (const Json* type = f.Find({"rope_type", "type"})) return *type != "default";
+  bool more = for_scaling_only;
+  for (const auto& [key, value] : object.items()) {
+    more = more || (key != "rope_theta" && key != "partial_rotary_factor" && !value.is_null());
+  }
+  if (more) f.Fail(StatusCode::kInvalidArgument, "'rope_type' is missing");
+  return false;
+}
+
+// Like Only, of a field whose absence means something else.
+void Must(JsonFields& f, std::string_view name, const Json& expected) {
+  if (!f.Has(name)) {
+    f.Fail(StatusCode::kUnsupported,
+           fmt::format("'{}' is missing, only {} is supported", name, Show(&expected)));
+  }
+  f.Only({name}, expected);
+}
+
+// One group of layers of compressed-tensors: FP8 with a scale per row. A missing strategy is a
+// scale per tensor.
 void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
   group.Only({"targets"}, Json::array({"Linear"}));
   group.Only({"format"}, "float-quantized");
@@ -42,7 +70,7 @@ void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
     JsonFields w(*weights, "weights");
     w.Only({"num_bits"}, 8);
     w.Only({"type"}, "float");
-    w.Only({"strategy"}, "channel");
+    Must(w, "strategy", "channel");
     w.Only({"symmetric"}, true);
     w.Only({"dynamic"}, false);
     group.Include(w);
@@ -51,7 +79,7 @@ void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
     JsonFields a(*activations, "input_activations");
     a.Only({"num_bits"}, 8);
     a.Only({"type"}, "float");
-    a.Only({"strategy"}, "token");
+    Must(a, "strategy", "token");
     a.Only({"symmetric"}, true);
     a.Only({"dynamic"}, true);
     c.token_activations = true;
@@ -63,6 +91,12 @@ void ReadConfigGroup(JsonFields& group, QuantisationConfig& c) {
 void ReadCompressedTensors(JsonFields& q, QuantisationConfig& c) {
   q.Only({"format"}, "float-quantized");
   q.Only({"kv_cache_scheme"}, nullptr);
+  for (const char* name : {"transform_config", "sparsity_config"}) {
+    const Json* value = q.Find({name});
+    if (value == nullptr || value->empty()) continue;
+    q.Fail(StatusCode::kUnsupported,
+           fmt::format("'{}' is {}, only an empty one is supported", name, Show(value)));
+  }
   q.Strings({"ignore"});  // which layers these are the tensors tell
   const Json* groups = q.Find({"config_groups"});
   if (!q.status().ok()) return;
@@ -125,12 +159,13 @@ YarnScaling ReadYarn(JsonFields& f, JsonFields::Names factor, JsonFields::Names 
 
 RopeConfig ReadRope(JsonFields& f) {
   RopeConfig rope;
-  const bool merged = f.Has("rope_parameters");
-  const char* name = merged ? "rope_parameters" : "rope_scaling";
+  // Hugging Face takes rope_scaling in place of all of rope_parameters, unless it is null or empty.
+  const Json* scaling = f.Find({"rope_scaling"});
+  const bool older = scaling != nullptr && !scaling->empty();
+  const char* name = older ? "rope_scaling" : "rope_parameters";
   if (const Json* object = f.Find({name})) {
     JsonFields parameters(*object, name);
-    const Json* type = parameters.Find({"rope_type", "type"});
-    if (type != nullptr && *type != "default") ReadYarnRope(parameters, rope);
+    if (IsScaled(parameters, *object, older)) ReadYarnRope(parameters, rope);
     if (parameters.Has("rope_theta"))
       rope.theta = parameters.Real({"rope_theta"}, kMinRopeBase, kMaxRopeBase);
     f.Include(parameters);

@@ -40,7 +40,8 @@ SpecialTokens ReadTokens(JsonFields& f, std::int64_t vocab);
 // factor, beta_fast, beta_slow, and the context that is extended.
 YarnScaling ReadYarn(JsonFields& f, JsonFields::Names factor, JsonFields::Names original);
 
-// One rotary embedding for all layers: rope_parameters, or rope_theta and rope_scaling.
+// One rotary embedding for all layers: rope_scaling, or else rope_parameters, with a rope_theta of
+// their own or the config's.
 struct RopeConfig {
   double theta = 0;
   std::optional<YarnScaling> yarn = {};
@@ -50,7 +51,7 @@ struct RopeConfig {
   double mscale = 1;
 };
 
-// kUnsupported for any scaling but YaRN.
+// kUnsupported for any scaling but YaRN, kInvalidArgument for scaling that names no type.
 RopeConfig ReadRope(JsonFields& f);
 
 // max_position_embeddings; where it is missing, as far as YaRN reaches.
@@ -67,7 +68,8 @@ struct QuantisationConfig {
 };
 
 // quantization_config of the methods "fp8" (blocks) and "compressed-tensors" (FP8 with a scale per
-// row); nothing when it is absent. kUnsupported for any other.
+// row); nothing when it is absent. kUnsupported for any other, and for transforms, sparsity and a
+// quantised cache.
 QuantisationConfig ReadQuantisation(JsonFields& f);
 
 }  // namespace birkhoff::models

@@ -5,9 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "models/stage.h"
 #include "models/tensor_loader.h"
 
 namespace birkhoff::models {
+
+inline constexpr std::string_view kHeadNames[] = {"model.norm.", "lm_head."};
+inline constexpr StageNames kStageNames = {"model.layers.", "model.embed_tokens.", kHeadNames};
 
 inline constexpr MlpNames kMlpNames = {"gate_proj", "up_proj", "down_proj"};
 

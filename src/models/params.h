@@ -37,7 +37,7 @@ struct MlpParams {
   MatrixParam w2 = {};  // [d, I] down
 };
 
-// The same of E experts: [E] each, contiguous. Experts may differ in format.
+// The same of E experts: [E] each, contiguous. Every matrix has a format of its own.
 struct ExpertParams {
   std::string name = {};  // "layers.3.ffn.experts"
   std::vector<WeightMatrix> w1 = {};
@@ -59,6 +59,9 @@ struct LoadOptions {
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};
   ThreadPool* pool = nullptr;  // checks large tensors with many threads; may be null
   bool draft = true;           // read the draft block, if the model and the checkpoint have one
+  // Read what this stage holds and leave the other parameters empty: BuildOptions.
+  std::int64_t first_layer = 0;
+  std::int64_t end_layer = -1;
 };
 
 }  // namespace birkhoff::models

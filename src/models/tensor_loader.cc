@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -209,15 +208,6 @@ void TensorLoader::ReportUnused() {
   for (const auto& [why, count] : left_out_) {
     loaded_.notes.push_back(fmt::format("{} tensors of {}", count, why));
   }
-}
-
-std::string LeftOutLayer(std::string_view name, std::string_view prefix, std::int64_t layers) {
-  if (!name.starts_with(prefix)) return {};
-  const char* end = name.data() + name.size();
-  std::int64_t layer = -1;
-  const auto [dot, error] = std::from_chars(name.data() + prefix.size(), end, layer);
-  if (error != std::errc() || dot == end || *dot != '.' || layer < layers) return {};
-  return fmt::format("layers from {} on ignored: the config has {} layers", layers, layers);
 }
 
 }  // namespace birkhoff::models

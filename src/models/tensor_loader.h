@@ -95,8 +95,4 @@ class TensorLoader {
   std::int64_t total_bytes_ = 0;
 };
 
-// For TensorLoader::Index(): the reason for a name that starts with `prefix` and a number of at
-// least `layers`.
-std::string LeftOutLayer(std::string_view name, std::string_view prefix, std::int64_t layers);
-
 }  // namespace birkhoff::models

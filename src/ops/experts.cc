@@ -13,7 +13,9 @@ template <CpuIsa kIsa>
 Refusal Refuses(const ExpertsArgs& a, const Device& device) {
   if (Refusal isa = NeedsIsa(kIsa, device)) return isa;
   for (const WeightMatrix* w : {a.w1, a.w3, a.w2}) {
-    if (Refusal weights = RefusesWeights(*w)) return weights;
+    for (std::int64_t e = 0; e < a.experts; ++e) {
+      if (Refusal weights = RefusesWeights(w[e])) return weights;
+    }
   }
   return {};
 }

@@ -72,6 +72,7 @@ ModelInfo Describe(const auto& config, const models::BuiltModel& built,
         "activations are not quantised: the checkpoint asks for FP8 inputs of linear layers, with "
         "a scale per token");
   }
+  info.notes.insert(info.notes.end(), built.notes.begin(), built.notes.end());
   for (const std::string& name : loaded.unused) info.notes.push_back("not used: " + name);
   return info;
 }
@@ -142,7 +143,10 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
                                const GraphOptions& options, ThreadPool& pool,
                                const Progress& progress) {
   BK_ASSIGN_OR_RETURN(const Family family, FindFamily(config_json, config_name));
-  models::LoadOptions load = {.pool = &pool, .draft = options.draft};
+  models::LoadOptions load = {.pool = &pool,
+                              .draft = options.draft,
+                              .first_layer = options.first_layer,
+                              .end_layer = options.end_layer};
   if (progress) {
     load.progress = [&](std::int64_t done, std::int64_t total) {
       progress("loading weights", done, total);
@@ -162,7 +166,8 @@ Result<LoadedModel> LoadModel(const std::string& folder, const GraphOptions& opt
   const std::string config_path = (std::filesystem::path(folder) / "config.json").string();
   BK_ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path, kMaxConfigBytes));
   BK_ASSIGN_OR_RETURN(io::Checkpoint checkpoint, io::Checkpoint::Open(folder));
-  checkpoint.Prefetch();
+  // A stage reads a part, which its checks touch in order.
+  if (options.first_layer == 0 && options.end_layer < 0) checkpoint.Prefetch();
   const auto source = std::make_shared<CheckpointSource>(std::move(checkpoint));
   ThreadPool pool(options.threads);
   auto model = BuildModel(config, config_path, source, options, pool, progress);

@@ -37,7 +37,7 @@ struct GraphOptions {
   std::int64_t first_layer = 0;  // of a stage: models::BuildOptions
   std::int64_t end_layer = -1;
   FusionSettings fusion = {};
-  models::MlaForm mla = models::MlaForm::kAbsorbed;
+  models::MlaForm mla = models::MlaForm::kAuto;
 };
 
 // Reads config.json and the safetensors of a folder.

@@ -81,11 +81,13 @@ TEST(DeepSeekV3Config, ScalesScoresAsTheReleases) {
     EXPECT_TRUE(c.ok()) << c.status().ToString();
     return c.ok() ? c->attention_scale : 0;
   };
-  EXPECT_NEAR(scale(R"({"rope_parameters": {"factor": 40}})"), 0.135234, 5e-7);
-  EXPECT_NEAR(scale(R"({"model_type": "kimi_k2", "rope_parameters": {"factor": 32}})"), 0.130861,
+  EXPECT_NEAR(scale(R"({"rope_scaling": {"factor": 40}})"), 0.135234, 5e-7);
+  EXPECT_NEAR(scale(R"({"model_type": "kimi_k2", "rope_scaling": {"factor": 32}})"), 0.130861,
               5e-7);
-  EXPECT_NEAR(scale(R"({"rope_parameters": {"factor": 64}})"), 0.144680, 5e-7);
-  EXPECT_NEAR(scale(R"({"rope_parameters": {"rope_type": "default"}})"), 0.072169, 5e-7);
+  EXPECT_NEAR(scale(R"({"rope_scaling": {"factor": 64}})"), 0.144680, 5e-7);
+  EXPECT_NEAR(scale(R"({"rope_scaling": null, "rope_parameters": {"factor": 40}})"), 0.135234,
+              5e-7);
+  EXPECT_NEAR(scale(R"({"rope_scaling": {"rope_type": "default"}})"), 0.072169, 5e-7);
 }
 
 TEST(DeepSeekV3Config, ReadsTheSpellingOfTheReleases) {
@@ -128,11 +130,11 @@ TEST(DeepSeekV3Config, SaysWhatItHasNoCodeFor) {
       {R"({"rope_interleave": false})", "'rope_interleave' is false, only true"},
       {R"({"num_key_value_heads": 2})", "'num_key_value_heads' is 2, only 4"},
       {R"({"moe_layer_freq": 2})", "'moe_layer_freq' is 2, only 1"},
-      {R"({"rope_parameters": {"rope_type": "linear"}})",
-       R"('rope_type' is "linear", only "yarn")"},
-      {R"({"rope_parameters": {"mscale": 0.5}})",
+      {R"({"rope_scaling": {"rope_type": "linear"}})", R"('rope_type' is "linear", only "yarn")"},
+      {R"({"rope_scaling": {"mscale": 0.5}})",
        "'mscale' and 'mscale_all_dim' scale cosine and sine by 0.939"},
-      {R"({"rope_parameters": {"mscale_all_dim": null}})", "scale cosine and sine by 1.13863"},
+      {R"({"rope_scaling": {"mscale_all_dim": null}})", "scale cosine and sine by 1.13863"},
+      {R"({"rope_scaling": {"mscale": null}})", "scale cosine and sine by 1.13863"},
       {R"({"quantization_config": {"quant_method": "gptq"}})",
        R"('quant_method' is "gptq", supported: "fp8", "compressed-tensors")"},
       {R"({"quantization_config": {"quant_method": "compressed-tensors",
@@ -156,6 +158,8 @@ TEST(DeepSeekV3Config, RefusesValuesOutOfRange) {
        "'first_k_dense_replace' is 5, expected an integer in [0, 4]"},
       {R"({"intermediate_size": null})", "'intermediate_size' is missing"},
       {R"({"n_shared_experts": 0})", "'n_shared_experts' is 0"},
+      {R"({"n_group": null})", "'n_group' is missing"},
+      {R"({"topk_group": null})", "'topk_group' is missing"},
       {R"({"n_group": 3})", "'n_group' is 3, expected 1 or equal groups"},
       {R"({"n_group": 16, "topk_group": 16})", "'n_group' is 16, expected 1 or equal groups"},
       {R"({"topk_group": 5})", "'topk_group' is 5, expected an integer in [1, 4]"},
@@ -163,7 +167,7 @@ TEST(DeepSeekV3Config, RefusesValuesOutOfRange) {
        "'num_experts_per_tok' is 9, expected at most the 8 experts of 'topk_group' = 2 groups"},
       {R"({"rope_theta": null, "rope_parameters": {"rope_theta": null}})",
        "'rope_theta' is missing"},
-      {R"({"rope_parameters": {"factor": null}})", "rope_parameters: 'factor' is missing"},
+      {R"({"rope_scaling": {"factor": null}})", "rope_scaling: 'factor' is missing"},
       {R"({"rms_norm_eps": 2})", "'rms_norm_eps' is 2"},
   };
   for (const Change& c : cases) {
@@ -261,6 +265,33 @@ TEST(DeepSeekV3Build, WritesAnyStage) {
   }
   EXPECT_THAT(build(1, 5).status().message(),
               HasSubstr("stage: expected layers within [0, 4), got [1, 5)"));
+}
+
+// Rows of one FP8 scale hold keys and values of a head: only the expanded form can be built.
+TEST(DeepSeekV3Build, ExpandsWhatCannotBeAbsorbed) {
+  MemorySource source = TinySource();
+  const std::string name = "model.layers.2.self_attn.kv_b_proj.weight";
+  source.tensors[name] =
+      MemorySource::Of(DType::kF8E4M3, {512, 128}, std::vector<std::uint8_t>(512 * 128, 0x38));
+  source.tensors[name + "_scale_inv"] =
+      MemorySource::Of(DType::kF32, {4, 1}, std::vector<float>(4, 1));
+  const auto w = LoadWeights(TinyV3(), source);
+  ASSERT_TRUE(w.ok()) << w.status().ToString();
+  const auto build = [&](MlaForm form, std::int64_t end) {
+    return Build(TinyV3(), *w, {.context = 64, .end_layer = end, .mla = form});
+  };
+  const auto expanded = build(MlaForm::kAuto, 4);
+  ASSERT_TRUE(expanded.ok()) << expanded.status().ToString();
+  EXPECT_GE(expanded->trunk.FindState("model.layers.0.self_attn.values"), 0);
+  EXPECT_THAT(expanded->notes,
+              ElementsAre(HasSubstr("640 channels a layer instead of 160: "
+                                    "model.layers.2.self_attn.kv_b_proj: absorbed")));
+  EXPECT_EQ(build(MlaForm::kAbsorbed, 4).status().code(), StatusCode::kUnsupported);
+
+  const auto stage = build(MlaForm::kAuto, 2);  // without that layer
+  ASSERT_TRUE(stage.ok()) << stage.status().ToString();
+  EXPECT_GE(stage->trunk.FindState("model.layers.0.self_attn.latent"), 0);
+  EXPECT_THAT(stage->notes, IsEmpty());
 }
 
 AttentionParams Fp8Attention(const Config& c, std::int32_t block) {

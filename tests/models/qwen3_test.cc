@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "models/checkpoint_source.h"
 #include "models/memory_source.h"
+#include "models/qwen3/build.h"
 #include "models/qwen3/config.h"
 #include "models/qwen3/weights.h"
 
@@ -75,6 +76,39 @@ TEST(Qwen3Config, ReadsTheSpellingOfTheReleases) {
   EXPECT_FALSE(c->quantisation.token_activations);
 }
 
+// What Hugging Face makes of these dictionaries.
+TEST(Qwen3Config, TakesScalingAsHuggingFace) {
+  const double temperature = 0.1 * std::log(4) + 1;
+  const struct {
+    const char* parameters = "";
+    const char* scaling = "";
+    double rotation_scale = 1;
+    double theta = 1e6;
+  } cases[] = {
+      {R"({"rope_type": "default", "rope_theta": 5e5})", "null", 1, 5e5},
+      {R"({"rope_type": null, "rope_theta": 5e5})", "{}", 1, 5e5},
+      {R"({"rope_type": "default", "rope_theta": 5e5})", R"({"type": "yarn"})", temperature},
+      {R"({"rope_type": "default"})", R"({"type": "yarn", "rope_theta": 5e5})", temperature, 5e5},
+      {"null", R"({"type": "yarn", "mscale": 0.5})", temperature},
+      {"null", R"({"type": "yarn", "mscale_all_dim": 0.5})", temperature},
+      {"null", R"({"type": "yarn", "mscale": 0, "mscale_all_dim": 0.5})", temperature},
+      {"null", R"({"type": "yarn", "mscale": 1, "mscale_all_dim": 0.5})",
+       temperature / (0.05 * std::log(4) + 1)},
+      {"null", R"({"type": "yarn", "mscale": 1, "attention_factor": 1.25})", 1.25},
+  };
+  for (const auto& c : cases) {
+    Json patch = {{"rope_parameters", Json::parse(c.parameters)},
+                  {"rope_scaling", Json::parse(c.scaling)}};
+    if (patch["rope_scaling"].contains("type"))
+      patch["rope_scaling"].update({{"factor", 4}, {"original_max_position_embeddings", 2048}});
+    const auto config = ParsePatched(patch.dump().c_str());
+    ASSERT_TRUE(config.ok()) << config.status().ToString();
+    EXPECT_DOUBLE_EQ(config->rope.rotation_scale, c.rotation_scale) << patch;
+    EXPECT_EQ(config->rope.theta, c.theta) << patch;
+    EXPECT_EQ(config->rope.yarn.has_value(), c.rotation_scale != 1) << patch;
+  }
+}
+
 struct Change {
   const char* patch = "";
   const char* message = "";
@@ -100,6 +134,16 @@ TEST(Qwen3Config, SaysWhatItHasNoCodeFor) {
            {"weights": {"strategy": "tensor"}}}}})",
        R"('strategy' is "tensor", only "channel")"},
       {R"({"quantization_config": {"config_groups": {"group_0":
+           {"weights": {"strategy": null}}}}})",
+       R"(group_0: weights: 'strategy' is missing, only "channel" is supported)"},
+      {R"({"quantization_config": {"config_groups": {"group_0":
+           {"input_activations": {"strategy": null}}}}})",
+       R"(group_0: input_activations: 'strategy' is missing, only "token" is supported)"},
+      {R"({"quantization_config": {"transform_config": {"config_groups": {}}}})",
+       "'transform_config' is {\"config_groups\":{}}, only an empty one is supported"},
+      {R"({"quantization_config": {"sparsity_config": {"format": "sparse-24-bitmask"}}})",
+       "'sparsity_config' is {\"format\":\"sparse-24-bitmask\"}, only an empty one"},
+      {R"({"quantization_config": {"config_groups": {"group_0":
            {"input_activations": {"dynamic": false}}}}})",
        "input_activations: 'dynamic' is false, only true"},
       {R"({"quantization_config": {"config_groups": {"group_1": {}}}})",
@@ -122,6 +166,10 @@ TEST(Qwen3Config, RefusesValuesOutOfRange) {
        "'num_attention_heads' is 4, expected a multiple of 'num_key_value_heads' = 3"},
       {R"({"num_key_value_heads": 5})",
        "'num_key_value_heads' is 5, expected an integer in [1, 4]"},
+      {R"({"rope_scaling": {"factor": 4, "original_max_position_embeddings": 2048}})",
+       "rope_scaling: 'rope_type' is missing"},
+      {R"({"rope_parameters": {"rope_type": null, "factor": 4}})",
+       "rope_parameters: 'rope_type' is missing"},
       {R"({"tie_word_embeddings": 1})", "'tie_word_embeddings' is 1, expected true or false"},
       {R"({"quantization_config": {"ignore": ["lm_head", 3]}})", "'ignore' is"},
   };
@@ -165,6 +213,28 @@ TEST(Qwen3Weights, SharesTheEmbeddingWhereTheConfigSaysSo) {
   const auto w = LoadWeights(*ParsePatched(R"({"tie_word_embeddings": true})"), source);
   ASSERT_TRUE(w.ok()) << w.status().ToString();
   EXPECT_EQ(w->head.m.data, w->embed.m.data);
+}
+
+// The matrix that the logits come from, in the whole model and in a stage without the embedding.
+TEST(Qwen3Build, TakesTheHeadFromTheEmbeddingWhereTheyAreTied) {
+  MemorySource source = TinySource();
+  source.tensors.erase("lm_head.weight");
+  const auto config = ParsePatched(R"({"tie_word_embeddings": true})");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  for (const std::int64_t first : {0, 4}) {
+    const auto w = LoadWeights(*config, source, {.first_layer = first});
+    ASSERT_TRUE(w.ok()) << w.status().ToString();
+    const auto model = Build(*config, *w, {.context = 64, .first_layer = first});
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    const graph::Graph& g = model->trunk;
+    const auto logits = g.outputs[static_cast<std::size_t>(g.FindOutput("logits"))].value;
+    const graph::Node& head = g.nodes[static_cast<std::size_t>(g[logits].producer)];
+    EXPECT_EQ(g[head.in[1]].matrices->data, source.Find("model.embed_tokens.weight")->data);
+    const std::int64_t table = w->embed.m.bytes();
+    if (first > 0) {
+      EXPECT_EQ(model->size.bytes, table + 4 * config->hidden);  // with the norm
+    }
+  }
 }
 
 }  // namespace

@@ -316,6 +316,29 @@ TEST(LoadWeights, DoesWithoutMtp) {
   EXPECT_THAT(LoadWeights(SmallModel(), source, {.draft = false})->notes, IsEmpty());
 }
 
+// Drafts follow the last layer and begin with the embedding.
+TEST(LoadWeights, GivesTheDraftBlockToTheLastStage) {
+  const MemorySource source = RandomSource(SmallModel(), Quantisation::kRelease);
+  const struct {
+    std::int64_t first = 0;
+    std::int64_t end = 0;
+    bool draft = false;
+    bool has_embedding = false;
+    bool has_draft = false;
+  } cases[] = {{0, 1, true, true, false},
+               {1, 2, true, false, false},
+               {2, 3, false, false, false},
+               {2, 3, true, true, true}};
+  for (const auto& c : cases) {
+    const auto w = LoadWeights(SmallModel(), source,
+                               {.draft = c.draft, .first_layer = c.first, .end_layer = c.end});
+    ASSERT_TRUE(w.ok()) << w.status().ToString();
+    EXPECT_EQ(w->embed.m.data != nullptr, c.has_embedding) << c.first;
+    EXPECT_EQ(w->mtp.has_value(), c.has_draft) << c.first;
+    EXPECT_THAT(w->unused, IsEmpty());
+  }
+}
+
 TEST(LoadWeights, LeavesMtpBlocksOutWithOneNote) {
   const MemorySource one = SmallSource();
   std::int64_t tensors = 0;

@@ -19,13 +19,14 @@ using testing::HasSubstr;
 
 constexpr Extent kT{1, Symbol::kTokens};
 
-// Two experts on two channels: the identity, and twice the identity as the way down.
+// Two experts on two channels: the identity, and twice the identity as the way down, in a format of
+// its own.
 TEST(Experts, IsTheWeightedSumOfWhatTheChosenExpertsAnswer) {
   const std::vector<float> identity = {1, 0, 0, 1};
-  const std::vector<float> twice = {2, 0, 0, 2};
+  const std::vector<bf16> twice = {bf16(2.0f), bf16(0.0f), bf16(0.0f), bf16(2.0f)};
   const WeightMatrix one{
       .data = identity.data(), .format = WeightFormat::kF32, .rows = 2, .cols = 2};
-  const WeightMatrix two{.data = twice.data(), .format = WeightFormat::kF32, .rows = 2, .cols = 2};
+  const WeightMatrix two{.data = twice.data(), .format = WeightFormat::kBF16, .rows = 2, .cols = 2};
   const std::vector<WeightMatrix> in = {one, one};
   const std::vector<WeightMatrix> down = {one, two};
   const std::vector<float> x = {1, -2, 5, 0.5f};

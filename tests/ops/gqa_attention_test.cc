@@ -32,9 +32,9 @@ struct OneSequence {
   static constexpr std::int64_t kDim = 3;
   static constexpr std::int64_t kValueDim = 5;
 
-  OneSequence(std::int64_t past_tokens, std::int64_t count)
+  OneSequence(std::int64_t past_tokens, std::int64_t count, std::int64_t spare = 2)
       : past(past_tokens), end(static_cast<std::int32_t>(count)) {
-    const std::int64_t capacity = past + count + 2;
+    const std::int64_t capacity = past + count + spare;
     q.assign(static_cast<std::size_t>(count * kHeads * kDim), 1.0f);
     keys.assign(static_cast<std::size_t>(2 * capacity * kKeyHeads * kDim), kNaN);
     values.assign(static_cast<std::size_t>(2 * capacity * kKeyHeads * kValueDim), kNaN);
@@ -89,7 +89,7 @@ TEST(GqaAttention, TheFirstTokenIsItsOwnValue) {
 // Equal scores: the mean of the positions up to the token's own, whatever stands behind it.
 TEST(GqaAttention, SeesAllPositionsUpToItsOwn) {
   for (const std::int64_t past : {0, 1, 30, 31, 32, 33, 100}) {
-    OneSequence s(past, 40);
+    OneSequence s(past, 40, past % 2);  // also when the state is full
     RunEveryRow(GqaAttentionKernels(), s.args, [&] {
       for (std::int64_t t = 0; t < 40; ++t)
         EXPECT_THAT(s.Out(t, t % OneSequence::kHeads),

@@ -2,8 +2,12 @@
 // cross a cut, what it stands for is used.
 #include <gmock/gmock.h>
 
+#include <set>
+
+#include "base/files.h"
 #include "runtime/loaded_model.h"
 #include "runtime/runner.h"
+#include "tests/models/checkpoint_source.h"
 #include "tests/runtime/tiny_v4.h"
 
 namespace birkhoff {
@@ -23,26 +27,44 @@ struct Case {
   Precision precision = Precision::kBF16;
 };
 
-// One stage, ready to step.
+// One stage, ready to step. A tap shows the streams behind the last layer, which has the head.
 struct Stage {
   LoadedModel model = {};
+  std::string streams = {};  // output that the next one is given
   std::unique_ptr<Runner> runner = {};
+};
+
+// A checkpoint that writes down what is read of it.
+class ReadSource : public models::CheckpointSource {
+ public:
+  using CheckpointSource::CheckpointSource;
+
+  Result<ConstTensorView> Find(std::string_view name) const override {
+    read_.emplace(name);
+    return CheckpointSource::Find(name);
+  }
+  const std::set<std::string>& read() const { return read_; }
+
+ private:
+  mutable std::set<std::string> read_ = {};
 };
 
 class Stages : public testing::TestWithParam<Case> {
  protected:
-  Stage Load(std::int64_t first, std::int64_t end) {
+  Stage Load(std::int64_t first, std::int64_t end, bool tap = false) {
     auto model = runtime::LoadModel(GetParam().folder,
                                     {.precision = GetParam().precision,
                                      .context = 128,
                                      .draft = false,
+                                     .taps = tap,
                                      .first_layer = first,
                                      .end_layer = end,
                                      .fusion = {.strict = FusionStrict::kError}},
                                     {});
     EXPECT_TRUE(model.ok()) << model.status().ToString();
     if (!model.ok()) return {};
-    Stage stage = {.model = *std::move(model)};
+    Stage stage = {.model = *std::move(model),
+                   .streams = tap ? "streams." + std::to_string(end - 1) : "streams"};
     auto runner =
         Runner::Make(std::move(stage.model.built.trunk),
                      {.device = HostDevice(), .max_tokens = kTokens, .max_rows = kTokens});
@@ -67,7 +89,7 @@ class Stages : public testing::TestWithParam<Case> {
       for (Stage& stage : stages) {
         const Status s = stage.runner->Step({&part, 1}, rows, streams, pool_);
         EXPECT_TRUE(s.ok()) << s.ToString();
-        const ops::Operand* handed = stage.runner->Output("streams");
+        const ops::Operand* handed = stage.runner->Output(stage.streams);
         streams = handed != nullptr ? handed->data : nullptr;
       }
       const auto last = stages.back().runner->logits();
@@ -87,14 +109,56 @@ TEST_P(Stages, GiveTheBitsOfTheWhole) {
   const std::int64_t layers = whole[0].model.info.layers;
   const std::vector<float> expected = Run(whole);
   for (const std::vector<std::int64_t>& cuts :
-       {std::vector<std::int64_t>{0, 2, layers}, {0, 0, 1, 1, layers}}) {
+       {std::vector<std::int64_t>{0, 2, layers}, {0, 0, 1, 1, layers}, {0, layers, layers}}) {
     std::vector<Stage> stages;
     for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      stages.push_back(Load(cuts[i], cuts[i + 1]));
+      const bool is_last = i + 2 == cuts.size();
+      stages.push_back(Load(cuts[i], cuts[i + 1], /*tap=*/cuts[i + 1] == layers && !is_last));
       ASSERT_NE(stages.back().runner, nullptr);
     }
     EXPECT_EQ(Run(stages), expected);
   }
+}
+
+TEST_P(Stages, ReadEveryTensorOnce) {
+  const auto json = ReadFile(GetParam().folder + "/config.json", runtime::kMaxConfigBytes);
+  ASSERT_TRUE(json.ok());
+  const auto read = [&](std::int64_t first, std::int64_t end, ModelInfo& info) {
+    auto checkpoint = io::Checkpoint::Open(GetParam().folder);
+    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status().ToString();
+    const auto source = std::make_shared<ReadSource>(*std::move(checkpoint));
+    const auto model = runtime::BuildModel(
+        *json, "config.json", source,
+        {.context = 128, .draft = false, .first_layer = first, .end_layer = end}, pool_, {});
+    EXPECT_TRUE(model.ok()) << model.status().ToString();
+    if (model.ok()) info = model->info;
+    return source->read();
+  };
+  ModelInfo whole;
+  const std::set<std::string> all = read(0, -1, whole);
+  std::set<std::string> together;
+  std::int64_t bytes = 0;
+  std::size_t count = 0;
+  for (const auto& [first, end] : {std::pair<std::int64_t, std::int64_t>{0, 0},
+                                   {0, 1},
+                                   {1, 3},
+                                   {3, whole.layers},
+                                   {whole.layers, whole.layers}}) {
+    ModelInfo info;
+    const std::set<std::string> stage = read(first, end, info);
+    if (first == end) {  // the embedding or the head, which its neighbour has too
+      EXPECT_FALSE(stage.empty());
+      for (const std::string& name : stage) EXPECT_EQ(name.find("layers."), name.npos) << name;
+      continue;
+    }
+    EXPECT_THAT(info.notes, testing::Contains(testing::HasSubstr("tensors of other stages")));
+    together.insert(stage.begin(), stage.end());
+    count += stage.size();
+    bytes += info.weight_bytes;
+  }
+  EXPECT_EQ(together, all);
+  EXPECT_EQ(count, all.size());
+  EXPECT_EQ(bytes, whole.weight_bytes);
 }
 
 TEST_P(Stages, AreWithinTheModel) {

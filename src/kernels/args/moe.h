@@ -48,7 +48,8 @@ struct RouteArgs {
 // h_i = round(swiglu(x w1^T, x w3^T; limit) * weight_i),  out[t] = sum_i h_i w2^T
 // over the slots i = 0 ... k - 1 of expert[t], w of that expert; round is to the type of x.
 //
-// Shapes   w1, w3 [I, d], w2 [d, I] for each of E experts, all of one format each; T >= 0.
+// Shapes   w1, w3 [I, d], w2 [d, I] for each of E experts, every matrix in a format of its own;
+//          T >= 0.
 // Numerics products as in Linear (class "f32x16"); gate, up and swiglu stay f32 up to the product
 //          with weight, then one rounding; the sum over slots in slot order in f32. Bits of a token
 //          do not depend on the other tokens.

@@ -15,13 +15,15 @@ enum class WeightFormat : std::uint8_t {
   kMxfp4,     // E2M1, two to a byte, low nibble first; one E8M0 scale per row and 32 columns
 };
 
-// W[r, c] = value(data[r, c]) * scale of its block; the product is formed in f32 (exact for E8M0
-// scales within the normal range). Rows are output features, columns input features: y = x W^T.
+// W[r, c] = value(data[r, c]) * scale of its block; the product is rounded once, to f32 (exact
+// for an E8M0 scale, short of overflow). Rows are output features, columns input features:
+// y = x W^T.
 struct WeightMatrix {
-  const void* data =
-      nullptr;  // [rows, cols] of the format's element; kMxfp4: [rows, cols / 2] bytes
-  const void* scale = nullptr;  // kFp8Block: [ceil(rows/block_rows), ceil(cols/block_cols)] of
-                                // scale_type kMxfp4:    [rows, cols / 32] E8M0;   otherwise null
+  // [rows, cols] of the format's element; kMxfp4: [rows, cols / 2] bytes
+  const void* data = nullptr;
+  // kFp8Block: [ceil(rows / block_rows), ceil(cols / block_cols)] of scale_type; kMxfp4:
+  // [rows, cols / 32] E8M0; otherwise null
+  const void* scale = nullptr;
   WeightFormat format = WeightFormat::kBF16;
   DType scale_type = DType::kF8E8M0;  // kF8E8M0 or kF32
   std::int64_t rows = 0;

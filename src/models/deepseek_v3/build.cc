@@ -1,5 +1,7 @@
 #include "models/deepseek_v3/build.h"
 
+#include <fmt/core.h>
+
 #include <limits>
 #include <memory>
 #include <string>
@@ -25,7 +27,7 @@ constexpr double kInnerEps = 1e-6;
 // What the graph points to besides the weights.
 struct Constants {
   std::vector<double> frequency = {};
-  std::vector<AbsorbedParams> absorbed = {};  // [layers], or none in the expanded form
+  std::vector<AbsorbedParams> absorbed = {};  // [layers], of the absorbed form
 };
 
 // Member functions are the formulas of docs/architecture.md, "DeepSeek-V3". Projections that feed a
@@ -126,12 +128,14 @@ class Writer : GraphWriter {
   Value rotation_ = {};
 };
 
-ModelSize Measure(const Config& c, const Weights& w) {
+ModelSize Measure(const Config& c, const Weights& w, const BuildOptions& o) {
   ModelSize s;
-  s.AddEmbedding(w.embed);
-  s.Add(w.head);
-  s.Add(w.norm);
-  for (const LayerParams& l : w.layers) {
+  if (o.first_layer == 0) s.AddEmbedding(w.embed);
+  if (o.end_layer == c.layers) {
+    s.Add(w.head);
+    s.Add(w.norm);
+  }
+  for (const LayerParams& l : StageLayers(w.layers, o)) {
     const AttentionParams& a = l.attn;
     for (const MatrixParam* m : {&a.q_a, &a.q_b, &a.kv_a, &a.kv_b, &a.o}) s.Add(*m);
     for (const VectorParam* v : {&l.attn_norm, &l.mlp_norm, &a.q_a_norm, &a.kv_a_norm}) s.Add(*v);
@@ -145,6 +149,17 @@ ModelSize Measure(const Config& c, const Weights& w) {
   return s;
 }
 
+// Heads of the layers of a stage, at the place of each layer.
+Status CutLayers(const Config& c, const Weights& w, const BuildOptions& o,
+                 std::vector<AbsorbedParams>& layers) {
+  layers.resize(w.layers.size());
+  for (auto l = static_cast<std::size_t>(o.first_layer); l < static_cast<std::size_t>(o.end_layer);
+       ++l) {
+    BK_ASSIGN_OR_RETURN(layers[l], CutHeads(c, w.layers[l].attn));
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Result<BuiltModel> Build(const Config& config, const Weights& weights,
@@ -153,22 +168,26 @@ Result<BuiltModel> Build(const Config& config, const Weights& weights,
   const RopeConfig& rope = config.rope;
   constants->frequency =
       RopeFrequencies(config.rope_dim, rope.theta, rope.yarn ? &*rope.yarn : nullptr);
-  if (options.mla == MlaForm::kAbsorbed) {
-    for (const LayerParams& layer : weights.layers) {
-      BK_ASSIGN_OR_RETURN(AbsorbedParams absorbed, CutHeads(config, layer.attn));
-      constants->absorbed.push_back(std::move(absorbed));
-    }
-  }
   BK_ASSIGN_OR_RETURN(BuildOptions o, ResolveStage(options, config.layers));
   o.draft = false;
   BuiltModel model;
+  if (o.mla != MlaForm::kExpanded) {
+    const Status cut = CutLayers(config, weights, o, constants->absorbed);
+    if (!cut.ok() && o.mla == MlaForm::kAbsorbed) return cut;
+    o.mla = cut.ok() ? MlaForm::kAbsorbed : MlaForm::kExpanded;
+    if (!cut.ok()) {
+      model.notes.push_back(fmt::format(
+          "keys and values of every head are cached, {} channels a layer instead of {}: {}",
+          config.heads * (config.QkDim() + config.v_dim), config.LatentDim(), cut.message()));
+    }
+  }
   BK_ASSIGN_OR_RETURN(model.trunk, Writer(config, o, *constants).Write(weights));
   model.trunk_layers = DescribeTrunk(
       "deepseek_v3", o, config.layers,
       [&](std::int64_t l) -> std::string { return l < config.dense_layers ? "dense" : "experts"; });
   model.vocab = config.vocab;
   model.layers = config.layers;
-  model.size = Measure(config, weights);
+  model.size = Measure(config, weights, o);
   model.fp8_activations = config.quantisation.token_activations;
   model.constants = constants;
   return model;

@@ -52,8 +52,8 @@ void ReadAttention(JsonFields& f, Config& c) {
 }
 
 void ReadGroups(JsonFields& f, Config& c) {
-  c.groups = f.Int({"n_group"}, 1, c.experts, 1);
-  c.top_groups = f.Int({"topk_group"}, 1, c.groups, 1);
+  c.groups = f.Int({"n_group"}, 1, c.experts);
+  c.top_groups = f.Int({"topk_group"}, 1, c.groups);
   // A group is scored by its two best experts.
   const std::int64_t size = c.experts / c.groups;
   if (c.experts % c.groups != 0 || (c.groups > 1 && size < 2)) {

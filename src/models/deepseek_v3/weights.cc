@@ -12,12 +12,14 @@ class Reader {
  public:
   Reader(const Config& config, TensorLoader& loader) : c_(config), loader_(loader) {}
 
-  Status Read(Weights& w) {
-    BK_RETURN_IF_ERROR(loader_.Matrix(w.embed, "model.embed_tokens", c_.vocab, c_.hidden));
+  Status Read(const StageSpan& stage, Weights& w) {
+    if (stage.embedding)
+      BK_RETURN_IF_ERROR(loader_.Matrix(w.embed, "model.embed_tokens", c_.vocab, c_.hidden));
     w.layers.resize(static_cast<std::size_t>(c_.layers));
-    for (std::int64_t l = 0; l < c_.layers; ++l) {
+    for (std::int64_t l = stage.first; l < stage.end; ++l) {
       BK_RETURN_IF_ERROR(Layer(w.layers[static_cast<std::size_t>(l)], l));
     }
+    if (!stage.head) return Status::Ok();
     BK_RETURN_IF_ERROR(loader_.Vector(w.norm, "model.norm.weight", {c_.hidden}));
     return loader_.Matrix(w.head, "lm_head", c_.vocab, c_.hidden);
   }
@@ -65,12 +67,13 @@ class Reader {
 
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options) {
+  BK_ASSIGN_OR_RETURN(const StageSpan stage,
+                      FindStage(options.first_layer, options.end_layer, config.layers));
   Weights weights;
   TensorLoader loader(source, options, config.quantisation.block, weights);
-  BK_RETURN_IF_ERROR(loader.Index(LoaderName, [&](std::string_view name) {
-    return LeftOutLayer(name, "model.layers.", config.layers);
-  }));
-  BK_RETURN_IF_ERROR(Reader(config, loader).Read(weights));
+  BK_RETURN_IF_ERROR(loader.Index(
+      LoaderName, [&](std::string_view name) { return LeftOut(name, kStageNames, stage); }));
+  BK_RETURN_IF_ERROR(Reader(config, loader).Read(stage, weights));
   loader.ReportUnused();
   return weights;
 }

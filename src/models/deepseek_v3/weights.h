@@ -49,8 +49,8 @@ struct Weights : LoadedParams {
   MatrixParam head = {};                 // [V, d]
 };
 
-// Reads every parameter, see TensorLoader; its errors have Hugging Face's names. The MTP layer,
-// which follows the last, is left out with a note.
+// Reads every parameter of the stage, see TensorLoader; its errors have Hugging Face's names. The
+// MTP layer, which follows the last, is left out with a note.
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options = {});
 

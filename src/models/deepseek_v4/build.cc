@@ -246,14 +246,16 @@ struct Size : ModelSize {
   }
 };
 
-// The backbone.
-Size Measure(const Config& c, const Weights& w) {
+// The backbone, as far as it is in the stage.
+Size Measure(const Config& c, const Weights& w, const BuildOptions& o) {
   Size s;
-  s.AddEmbedding(w.embed);
-  s.Add(w.head);
-  s.Add(w.norm);
-  s.Add(w.hc_head);
-  for (const LayerParams& l : w.layers) s.Add(l, c.experts_per_token);
+  if (o.first_layer == 0) s.AddEmbedding(w.embed);
+  if (o.end_layer == c.layers) {
+    s.Add(w.head);
+    s.Add(w.norm);
+    s.Add(w.hc_head);
+  }
+  for (const LayerParams& l : StageLayers(w.layers, o)) s.Add(l, c.experts_per_token);
   return s;
 }
 
@@ -279,7 +281,7 @@ Result<BuiltModel> Build(const Config& config, const Weights& weights,
   model.vocab = config.vocab;
   model.layers = config.layers;
   model.draft_window = config.window;
-  model.size = Measure(config, weights);
+  model.size = Measure(config, weights, o);
   model.constants = frequencies;
   return model;
 }

@@ -14,13 +14,15 @@ class Walk {
  public:
   Walk(const Config& config, ParamVisitor& visitor) : c_(config), v_(visitor) {}
 
-  Status Trunk(Weights& w) {
-    BK_RETURN_IF_ERROR(Matrix(w.embed, "embed", MatrixRole::kPlain, c_.vocab, c_.hidden));
+  Status Trunk(const StageSpan& stage, Weights& w) {
+    if (stage.embedding)
+      BK_RETURN_IF_ERROR(Matrix(w.embed, "embed", MatrixRole::kPlain, c_.vocab, c_.hidden));
     w.layers.resize(static_cast<std::size_t>(c_.layers));
-    for (std::int64_t i = 0; i < c_.layers; ++i) {
+    for (std::int64_t i = stage.first; i < stage.end; ++i) {
       BK_RETURN_IF_ERROR(
           Layer(w.layers[static_cast<std::size_t>(i)], fmt::format("layers.{}.", i), i));
     }
+    if (!stage.head) return Status::Ok();
     BK_RETURN_IF_ERROR(HcHead(w.hc_head, "hc_head"));
     BK_RETURN_IF_ERROR(Vector(w.norm, "norm.weight", {c_.hidden}));
     return Matrix(w.head, "head", MatrixRole::kPlain, c_.vocab, c_.hidden);
@@ -223,7 +225,7 @@ class Sizer final : public Lister {
 
 Status Visit(const Config& config, ParamVisitor& visitor) {
   Weights weights;
-  BK_RETURN_IF_ERROR(VisitTrunk(config, weights, visitor));
+  BK_RETURN_IF_ERROR(VisitTrunk(config, WholeModel(config.layers), weights, visitor));
   for (std::int64_t j = 0; j < config.mtp_layers; ++j) {
     MtpParams mtp;
     BK_RETURN_IF_ERROR(VisitMtp(config, j, mtp, visitor));
@@ -233,8 +235,9 @@ Status Visit(const Config& config, ParamVisitor& visitor) {
 
 }  // namespace
 
-Status VisitTrunk(const Config& config, Weights& weights, ParamVisitor& visitor) {
-  return Walk(config, visitor).Trunk(weights);
+Status VisitTrunk(const Config& config, const StageSpan& stage, Weights& weights,
+                  ParamVisitor& visitor) {
+  return Walk(config, visitor).Trunk(stage, weights);
 }
 
 Status VisitMtp(const Config& config, std::int64_t block, MtpParams& mtp, ParamVisitor& visitor) {

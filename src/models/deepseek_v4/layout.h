@@ -10,6 +10,7 @@
 #include "birkhoff/tensor.h"
 #include "models/deepseek_v4/config.h"
 #include "models/deepseek_v4/weights.h"
+#include "models/stage.h"
 
 namespace birkhoff::models::deepseek_v4 {
 
@@ -38,8 +39,9 @@ class ParamVisitor {
   virtual Status Table(const std::string& name, MoeParams& moe) = 0;
 };
 
-// The model without MTP blocks.
-Status VisitTrunk(const Config& config, Weights& weights, ParamVisitor& visitor);
+// The model without MTP blocks, as far as it is in the stage.
+Status VisitTrunk(const Config& config, const StageSpan& stage, Weights& weights,
+                  ParamVisitor& visitor);
 
 // MTP block `block`, "mtp.<block>".
 Status VisitMtp(const Config& config, std::int64_t block, MtpParams& mtp, ParamVisitor& visitor);

@@ -6,6 +6,7 @@
 
 #include "models/deepseek_v4/layout.h"
 #include "models/deepseek_v4/names.h"
+#include "models/stage.h"
 #include "models/tensor_loader.h"
 
 namespace birkhoff::models::deepseek_v4 {
@@ -13,17 +14,20 @@ namespace {
 
 class Reader : public ParamVisitor {
  public:
-  Reader(const Config& config, const WeightSource& source, const LoadOptions& options,
-         Weights& weights)
+  Reader(const Config& config, const StageSpan& stage, const WeightSource& source,
+         const LoadOptions& options, Weights& weights)
       : c_(config),
+        stage_(stage),
         draft_(options.draft),
         weights_(weights),
-        loader_(source, options, config.block_rows, weights) {}
+        loader_(source, options, config.block_rows, weights) {
+    stage_.embedding = stage_.embedding || WantsMtp();  // the draft block reads it too
+  }
 
   Status Read() {
     BK_RETURN_IF_ERROR(
         loader_.Index(OfficialName, [this](std::string_view name) { return LeftOut(name); }));
-    BK_RETURN_IF_ERROR(VisitTrunk(c_, weights_, *this));
+    BK_RETURN_IF_ERROR(VisitTrunk(c_, stage_, weights_, *this));
     ReadMtp();
     loader_.ReportUnused();
     // What is left of block 0: copies of the embedding and the head, or a block with its own note.
@@ -45,11 +49,12 @@ class Reader : public ParamVisitor {
  private:
   static constexpr std::string_view kMtp = "mtp.0.";
 
-  bool WantsMtp() const { return draft_ && c_.mtp_layers > 0; }
+  bool WantsMtp() const { return draft_ && stage_.head && c_.mtp_layers > 0; }
   std::string LeftOut(std::string_view name) const;
   void ReadMtp();
 
   const Config& c_;
+  StageSpan stage_;
   const bool draft_;
   Weights& weights_;
   TensorLoader loader_;
@@ -59,9 +64,11 @@ std::string Reader::LeftOut(std::string_view name) const {
   if (name.starts_with("mtp.")) {
     if (!draft_) return "MTP blocks ignored: drafts are off";
     if (c_.mtp_layers == 0) return "MTP blocks ignored: the config has no MTP block";
+    if (!stage_.head) return LeftToOtherStages(stage_);
     return name.starts_with(kMtp) ? "" : "MTP blocks ignored: only the first block drafts";
   }
-  return LeftOutLayer(name, "layers.", c_.layers);
+  static constexpr std::string_view kHead[] = {"hc_head_", "norm.", "head."};
+  return models::LeftOut(name, {"layers.", "embed.", kHead}, stage_);
 }
 
 Status Reader::Table(const std::string& name, MoeParams& moe) {
@@ -111,8 +118,10 @@ void Reader::ReadMtp() {
 
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options) {
+  BK_ASSIGN_OR_RETURN(const StageSpan stage,
+                      FindStage(options.first_layer, options.end_layer, config.layers));
   Weights weights;
-  BK_RETURN_IF_ERROR(Reader(config, source, options, weights).Read());
+  BK_RETURN_IF_ERROR(Reader(config, stage, source, options, weights).Read());
   return weights;
 }
 

@@ -86,12 +86,12 @@ struct Weights : LoadedParams {
   std::optional<MtpParams> mtp = {};     // block 0, the one that drafts
 };
 
-// Reads every parameter, see TensorLoader. Official and Hugging Face names are accepted, also
-// mixed; so are fused experts (gate_up_proj, down_proj).
+// Reads every parameter of the stage, see TensorLoader. Official and Hugging Face names are
+// accepted, also mixed; so are fused experts (gate_up_proj, down_proj).
 //
 // A draft block that is absent, or is not the one of this architecture, is left out with a note.
-// Tensors of other MTP blocks and of layers beyond the last are left out, with one note for each
-// kind.
+// Tensors of other MTP blocks, of layers beyond the last and of other stages are left out, with one
+// note for each kind.
 //
 // Errors   those of TensorLoader, with official names
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,

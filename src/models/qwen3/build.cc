@@ -78,17 +78,20 @@ class Writer : GraphWriter {
   Value rotation_ = {};
 };
 
-// Tied, the one matrix is counted once; a token reads a row of it and all of it.
-ModelSize Measure(const Config& c, const Weights& w) {
+// The stage. Tied, the one matrix is counted once; a token reads a row of it and all of it.
+ModelSize Measure(const Config& c, const Weights& w, const BuildOptions& o) {
   ModelSize s;
-  s.AddEmbedding(w.embed);
-  if (c.tied) {
-    s.bytes_per_token += w.head.m.bytes();
-  } else {
-    s.Add(w.head);
+  const bool embedding = o.first_layer == 0;
+  if (embedding) s.AddEmbedding(w.embed);
+  if (o.end_layer == c.layers) {
+    if (c.tied && embedding) {
+      s.bytes_per_token += w.head.m.bytes();
+    } else {
+      s.Add(w.head);
+    }
+    s.Add(w.norm);
   }
-  s.Add(w.norm);
-  for (const LayerParams& l : w.layers) {
+  for (const LayerParams& l : StageLayers(w.layers, o)) {
     for (const MatrixParam* m : {&l.q, &l.k, &l.v, &l.o}) s.Add(*m);
     for (const VectorParam* v : {&l.attn_norm, &l.mlp_norm, &l.q_norm, &l.k_norm}) s.Add(*v);
     s.Add(l.mlp);
@@ -111,7 +114,7 @@ Result<BuiltModel> Build(const Config& config, const Weights& weights,
       DescribeTrunk("qwen3", o, config.layers, [](std::int64_t) -> std::string { return "dense"; });
   model.vocab = config.vocab;
   model.layers = config.layers;
-  model.size = Measure(config, weights);
+  model.size = Measure(config, weights, o);
   model.fp8_activations = config.quantisation.token_activations;
   model.constants = frequency;
   return model;

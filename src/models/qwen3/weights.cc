@@ -25,12 +25,14 @@ Status ReadLayer(const Config& c, std::int64_t layer, TensorLoader& loader, Laye
   return loader.Mlp(p.mlp, p.name + ".mlp", kMlpNames, c.width, c.hidden);
 }
 
-Status ReadAll(const Config& c, TensorLoader& loader, Weights& w) {
-  BK_RETURN_IF_ERROR(loader.Matrix(w.embed, "model.embed_tokens", c.vocab, c.hidden));
+Status ReadAll(const Config& c, const StageSpan& stage, TensorLoader& loader, Weights& w) {
+  if (stage.embedding)
+    BK_RETURN_IF_ERROR(loader.Matrix(w.embed, "model.embed_tokens", c.vocab, c.hidden));
   w.layers.resize(static_cast<std::size_t>(c.layers));
-  for (std::int64_t l = 0; l < c.layers; ++l) {
+  for (std::int64_t l = stage.first; l < stage.end; ++l) {
     BK_RETURN_IF_ERROR(ReadLayer(c, l, loader, w.layers[static_cast<std::size_t>(l)]));
   }
+  if (!stage.head) return Status::Ok();
   BK_RETURN_IF_ERROR(loader.Vector(w.norm, "model.norm.weight", {c.hidden}));
   if (!c.tied) return loader.Matrix(w.head, "lm_head", c.vocab, c.hidden);
   w.head = w.embed;
@@ -41,12 +43,14 @@ Status ReadAll(const Config& c, TensorLoader& loader, Weights& w) {
 
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options) {
+  BK_ASSIGN_OR_RETURN(StageSpan stage,
+                      FindStage(options.first_layer, options.end_layer, config.layers));
+  stage.embedding = stage.embedding || (config.tied && stage.head);
   Weights weights;
   TensorLoader loader(source, options, config.quantisation.block, weights);
-  BK_RETURN_IF_ERROR(loader.Index(LoaderName, [&](std::string_view name) {
-    return LeftOutLayer(name, "model.layers.", config.layers);
-  }));
-  BK_RETURN_IF_ERROR(ReadAll(config, loader, weights));
+  BK_RETURN_IF_ERROR(loader.Index(
+      LoaderName, [&](std::string_view name) { return LeftOut(name, kStageNames, stage); }));
+  BK_RETURN_IF_ERROR(ReadAll(config, stage, loader, weights));
   loader.ReportUnused();
   return weights;
 }

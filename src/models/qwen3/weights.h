@@ -34,7 +34,7 @@ struct Weights : LoadedParams {
   MatrixParam head = {};                 // [V, d]; the embedding where they are tied
 };
 
-// Reads every parameter, see TensorLoader; its errors have Hugging Face's names.
+// Reads every parameter of the stage, see TensorLoader; its errors have Hugging Face's names.
 Result<Weights> LoadWeights(const Config& config, const WeightSource& source,
                             const LoadOptions& options = {});
 
