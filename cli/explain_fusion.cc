@@ -97,6 +97,7 @@ std::string FusionText(const FusionReport& report) {
     if (r.saved.per_token != 0) text += fmt::format(" saves {} B a token", r.saved.per_token);
     if (r.saved.per_row != 0) text += fmt::format(" saves {} B a row of logits", r.saved.per_row);
     text += '\n';
+    if (r.gated > 0) text += fmt::format("    LEFT {}: {}\n", r.gated, r.why_gated);
     const graph::LayerMatches* wrong = graph::FirstWrong(r);
     if (wrong == nullptr) continue;
     if (!r.starved_by.empty()) text += fmt::format("    starved by {}\n", r.starved_by);
@@ -114,6 +115,7 @@ Json FusionJson(const FusionReport& report) {
     for (const graph::LayerMatches& l : r.layers)
       layers.push_back({{"layer", l.layer},
                         {"matched", l.matched},
+                        {"gated", l.gated},
                         {"expected", l.expected ? Json(*l.expected) : Json(nullptr)}});
     Json misses = Json::array();
     for (const FusionMiss& miss : r.misses) misses.push_back(ToJson(miss));
@@ -124,6 +126,8 @@ Json FusionJson(const FusionReport& report) {
                        {"state", State(r)},
                        {"why_off", r.off.empty() ? Json(nullptr) : Json(r.off)},
                        {"matched", r.matched},
+                       {"gated", r.gated},
+                       {"why_gated", r.gated > 0 ? Json(r.why_gated) : Json(nullptr)},
                        {"expected", r.expected ? Json(*r.expected) : Json(nullptr)},
                        {"saved_bytes_per_token", r.saved.per_token},
                        {"saved_bytes_per_row", r.saved.per_row},

@@ -11,6 +11,10 @@ namespace birkhoff::graph {
 struct Traffic {
   std::int64_t per_token = 0;
   std::int64_t per_row = 0;  // of a row of logits
+
+  Traffic operator-(const Traffic& other) const {
+    return {per_token - other.per_token, per_row - other.per_row};
+  }
 };
 Traffic TrafficOf(const Graph& graph);
 

@@ -194,6 +194,42 @@ TEST(MhcFirst, ReadsOneCopy) {
   EXPECT_EQ(Results(g, 5, true), Results(before, 5, false));
 }
 
+// The end of a model as wide as `hidden`.
+Graph Tail(std::int64_t hidden) {
+  Builder b;
+  const auto scope = b.Site("head");
+  constexpr ops::Extent kTokens = {1, ops::Symbol::kTokens};
+  const auto weight = [&](const std::string& name, const Shape& shape) {
+    return b.Vector(name, nullptr, shape);
+  };
+  const Value x = b.Input("x", DType::kBF16, {kTokens, ops::Const(hidden)});
+  const Value streams =
+      b.Input("streams", DType::kBF16, {kTokens, ops::Const(4), ops::Const(hidden)});
+  const Value post = b.Input("post", DType::kF32, {kTokens, ops::Const(4)});
+  const Value comb = b.Input("comb", DType::kF32, {kTokens, ops::Const(4), ops::Const(4)});
+  const Value head = b.MhcHead(
+      b.MhcPost(x, streams, post, comb),
+      {weight("fn", {4, 4 * hidden}), weight("base", {4}), weight("scale", {1})}, 1e-6, 0);
+  b.Output("h", b.RmsNorm(head, weight("norm", {hidden}), 1e-6, DType::kBF16));
+  return *std::move(b).Finish();
+}
+
+TEST(MhcTail, IsLeftWhereItDoesNotPay) {
+  const Recipe* const only[] = {&kMhcTailRecipe};
+  const Device hopper = {.gpu = "NVIDIA H200", .sm = 90};
+  const auto fused = [&](std::int64_t hidden, const Device& device) {
+    Graph g = Tail(hidden);
+    auto report = Fuse(g, only, {}, {.device = &device});
+    EXPECT_TRUE(report.ok()) << report.status().message();
+    return report->recipes[0];
+  };
+  EXPECT_EQ(fused(4096, hopper).matched, 1);
+  EXPECT_EQ(fused(7168, Device()).matched, 1);
+  EXPECT_EQ(fused(7168, hopper).matched, 0);
+  EXPECT_THAT(fused(7168, hopper).why_gated,
+              HasSubstr("does not pay on NVIDIA H200 at H = 7168: "));
+}
+
 TEST(MhcFirst, NeedsStreamsThatAreNoOutput) {
   Graph g = FirstSite(true);
   const Recipe* const only[] = {&kMhcFirst};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/fnv.h"
 #include "graph/print.h"
 #include "graph/verify.h"
 
@@ -46,8 +47,7 @@ Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipe
   const auto waits = [&](const Recipe* r) {
     return std::any_of(left.begin(), left.end(), [&](const Recipe* other) {
       if (other == r || other->phase != r->phase) return other->phase < r->phase;
-      return Has(r->after, other->name) || Has(r->needs, other->name) ||
-             Has(other->before, r->name);
+      return Has(r->after, other->name) || Has(r->needs, other->name);
     });
   };
   std::vector<const Recipe*> order;
@@ -99,6 +99,14 @@ class Sweep {
       if (!binding) continue;
       const auto [first, last] = std::minmax_element(binding->nodes.begin(), binding->nodes.end());
       const int layer = graph_.At(*last).labels.layer;
+      if (recipe_.pays != nullptr && pays_on_ != nullptr) {
+        if (Refusal refusal = recipe_.pays(*pays_on_, graph_, *binding, pattern_)) {
+          ++gated_[layer];
+          ++report_.gated;
+          report_.why_gated = refusal.why();
+          continue;
+        }
+      }
       if (Status status = Replace(graph_, pattern_, *binding, recipe_.emit); !status.ok()) {
         Note(static_cast<int>(n), {pattern_size(), status.message()});
         continue;
@@ -134,7 +142,7 @@ class Sweep {
     const bool is_expected = recipe_.expected != nullptr && !layers.empty();
     if (is_expected) report_.expected = 0;
     for (const LayerInfo& layer : layers) {
-      report_.layers.push_back({.layer = layer.layer, .matched = matched_[layer.layer]});
+      report_.layers.push_back({layer.layer, matched_[layer.layer], gated_[layer.layer]});
       if (!is_expected) continue;
       report_.layers.back().expected = recipe_.expected(layer);
       *report_.expected += recipe_.expected(layer);
@@ -151,8 +159,6 @@ class Sweep {
     const auto refuses = [&](const Binding& binding) -> Refusal {
       Refusal refusal = Illegal(graph_, uses, pattern_, binding);
       if (!refusal && recipe_.guard != nullptr) refusal = recipe_.guard(graph_, binding, pattern_);
-      if (!refusal && recipe_.pays != nullptr && pays_on_ != nullptr)
-        refusal = recipe_.pays(*pays_on_, graph_, binding, pattern_);
       return refusal;
     };
     Miss miss;
@@ -175,6 +181,7 @@ class Sweep {
   const Device* pays_on_ = nullptr;
   RecipeReport& report_;
   std::map<int, int> matched_ = {};        // by layer
+  std::map<int, int> gated_ = {};          // by layer
   std::map<int, FusionMiss> misses_ = {};  // by the root's first result
 };
 
@@ -197,14 +204,10 @@ std::string StarvedBy(Graph graph, const std::vector<const Recipe*>& ran, const 
   return {};
 }
 
-// FNV-1a (Fowler, Noll, Vo): http://www.isthe.com/chongo/tech/comp/fnv/
 std::uint64_t Hash(const std::vector<const Recipe*>& ran) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const Recipe* r : ran) {
-    for (const char c : fmt::format("{}:{};", r->name, r->version))
-      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  }
-  return hash;
+  std::string text;
+  for (const Recipe* r : ran) text += fmt::format("{}:{};", r->name, r->version);
+  return Fnv1a(text);
 }
 
 }  // namespace
@@ -271,8 +274,7 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
       Sweep sweep(graph, *recipe, patterns.at(recipe),
                   IsAskedFor(*recipe, settings) ? nullptr : &device, r);
       sweep.Run();
-      const Traffic is = TrafficOf(graph);
-      r.saved = {was.per_token - is.per_token, was.per_row - is.per_row};
+      r.saved = was - TrafficOf(graph);
       sweep.Report(target.layers);
       if (settings.strict != FusionStrict::kOff && FirstWrong(r) != nullptr)
         r.starved_by = StarvedBy(before, ran, patterns, *recipe);

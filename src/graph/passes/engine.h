@@ -33,9 +33,10 @@ struct FusionMiss {
 struct LayerMatches {
   int layer = -1;
   int matched = 0;
+  int gated = 0;  // found, but they would not pay on the device
   std::optional<int> expected = {};
 
-  bool IsWrong() const { return expected && matched != *expected; }
+  bool IsWrong() const { return expected && matched + gated != *expected; }
 };
 
 struct RecipeReport {
@@ -45,10 +46,12 @@ struct RecipeReport {
   Numerics numerics = Numerics::kSameBits;
   std::string off = {};  // why it did not run; empty: it did
   int matched = 0;
+  int gated = 0;
+  std::string why_gated = {};  // the last of them
   std::optional<int> expected = {};
   std::vector<LayerMatches> layers = {};
   Traffic saved = {};
-  std::vector<FusionMiss> misses = {};  // none where a recipe found what it expects
+  std::vector<FusionMiss> misses = {};  // none where all that is expected is there
   std::string starved_by = {};          // a recipe before it took what it would have found
 };
 

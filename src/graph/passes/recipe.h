@@ -48,14 +48,13 @@ struct Recipe {
   void (*pattern)(PatternBuilder& b) = nullptr;
   // Why a match may not be replaced although nothing depends on it; null: always may.
   Refusal (*guard)(const Graph& graph, const Binding& binding, const Pattern& pattern) = nullptr;
-  // Why a match does not pay on a device, with the figure; not asked of a recipe that was asked for
-  // by name. Null: it always does.
+  // Why a match does not pay on a device, with the figure: it is left. Not asked of a recipe that
+  // was asked for by name. Null: it always does.
   Refusal (*pays)(const Device& device, const Graph& graph, const Binding& binding,
                   const Pattern& pattern) = nullptr;
   std::vector<Value> (*emit)(Emitter& e) = nullptr;
-  std::vector<std::string_view> before = {};  // recipes of the same phase
-  std::vector<std::string_view> after = {};
-  std::vector<std::string_view> needs = {};           // runs after these, and not without
+  std::vector<std::string_view> after = {};           // runs after these, of the same phase
+  std::vector<std::string_view> needs = {};           // the same, and not without them
   int (*expected)(const LayerInfo& layer) = nullptr;  // matches; null: not checked
 };
 

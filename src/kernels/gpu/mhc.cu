@@ -2,7 +2,7 @@
 //
 //   coefficients  sixteen slices of a token side by side, eight lanes to a chain; their sums go to
 //                 scratch, then one thread per token does the rest
-//   the others    one thread per column
+//   the others    one thread per column; norms are those of rows.cu
 #include <algorithm>
 
 #include "kernels/gpu/kernels.h"
@@ -209,32 +209,6 @@ __global__ void HeadWeights(const float* partial, MhcHeadArgs a, float* pre) {
   }
 }
 
-// RMSNorm in place with the bits of class "f32x16": lane l of sixteen takes the columns l, l + 16,
-// ... A block per row.
-template <class T>
-__global__ void Norm(T* rows, const float* weight, float eps, std::int64_t tokens,
-                     std::int64_t hidden) {
-  __shared__ float scale;
-  for (std::int64_t t = blockIdx.x; t < tokens; t += gridDim.x) {
-    T* row = rows + t * hidden;
-    if (threadIdx.x < 64) {  // a whole warp or wave, for the shuffles; lanes repeat after 16
-      float sum = 0;
-      for (std::int64_t i = 0; i < hidden; i += 16) {
-        const std::int64_t c = i + threadIdx.x % 16;
-        const float v = c < hidden ? Widen(row[c]) : 0.0f;
-        sum = __fmaf_rn(v, v, sum);
-      }
-      for (int lanes = 8; lanes > 0; lanes /= 2) sum = __fadd_rn(sum, ShuffleXor(sum, lanes));
-      const float mean = __fdiv_rn(sum, static_cast<float>(hidden));
-      if (threadIdx.x == 0) scale = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, eps)));
-    }
-    __syncthreads();
-    for (std::int64_t c = threadIdx.x; c < hidden; c += kThreads)
-      Narrow(__fmul_rn(__fmul_rn(Widen(row[c]), scale), weight[c]), row + c);
-    __syncthreads();  // the next row writes `scale`
-  }
-}
-
 // Calls f.template operator()<T, hc>() for the storage type and the number of streams.
 template <class F>
 void Dispatch(DType type, std::int64_t hc, F f) {
@@ -261,17 +235,6 @@ void RunProject(MhcStreams streams, const float* fn, int rows, int hc, std::int6
                 std::int64_t hidden, float* partial, Stream stream) {
   Project<T><<<Blocks(kSlices * tokens * kThreads), kThreads, 0, stream>>>(streams, fn, rows, hc,
                                                                            tokens, hidden, partial);
-}
-
-void NormInPlace(void* rows, const float* weight, float eps, DType type, std::int64_t tokens,
-                 std::int64_t hidden, Stream stream) {
-  const dim3 blocks = Blocks(tokens * kThreads);
-  if (type == DType::kBF16) {
-    Norm<<<blocks, kThreads, 0, stream>>>(static_cast<std::uint16_t*>(rows), weight, eps, tokens,
-                                          hidden);
-  } else {
-    Norm<<<blocks, kThreads, 0, stream>>>(static_cast<float*>(rows), weight, eps, tokens, hidden);
-  }
 }
 
 std::size_t PartialBytes(std::int64_t tokens, std::int64_t outputs) {
@@ -331,7 +294,7 @@ void MhcBoundaryShifted(const MhcBoundaryShiftedArgs& shifted, const Exec& exec)
   void* h = a.h != nullptr ? a.h : exec.scratch;  // of the projection no longer needed
   MhcCollapse({a.streams_out, shifted.pre, h, a.type, a.tokens, a.hc, a.hidden}, exec);
   if (a.norm_weight != nullptr)
-    NormInPlace(h, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
+    RmsNorm(NormInPlace(h, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps), exec);
   if (a.fp8.format.group == 0) return;
   Quantise({.x = h, .fp8 = a.fp8, .type = a.type, .rows = a.tokens, .width = a.hidden}, exec);
 }
@@ -348,7 +311,7 @@ void MhcTail(const MhcTailArgs& a, const Exec& exec) {
   MhcHead({a.streams_out, a.fn, a.base, a.scale, a.out, a.type, a.tokens, a.hc, a.hidden, a.rms_eps,
            a.eps},
           exec);
-  NormInPlace(a.out, a.norm_weight, a.norm_eps, a.type, a.tokens, a.hidden, StreamOf(exec));
+  RmsNorm(NormInPlace(a.out, a.norm_weight, a.type, a.tokens, a.hidden, a.norm_eps), exec);
 }
 
 std::size_t MhcCoeffsScratch(const MhcCoeffsArgs& a, int) {
