@@ -25,7 +25,7 @@ constexpr const char* kExamples =
 birkhoff explain linear --case '*mxfp4*' --isa avx2
 birkhoff explain mhc_boundary --device gpu         and how it would be launched
 birkhoff explain --model DIR                       the graph, its fusions, and every choice in it
-birkhoff explain --model DIR --fusion.strict       fail where a fusion finds less than there is
+birkhoff explain --model DIR --fusion.strict       fail where a fusion does not find what there is
 birkhoff explain --model DIR --json                the same for machines
 birkhoff explain --format dot | dot -Tsvg > graph.svg)";
 

@@ -76,8 +76,7 @@ Json OfTemplate(const RecipeReport& r, const std::vector<int>& layers) {
 
 std::string State(const RecipeReport& r) {
   if (r.off.empty()) return "on";
-  return r.off == "disabled" || r.off.starts_with("refused") ? r.off.substr(0, r.off.find(':'))
-                                                             : "off";
+  return r.off == "disabled" ? "disabled" : "off";
 }
 
 }  // namespace

@@ -101,7 +101,8 @@ void AddModelFlags(Flags& flags, ModelFlags& m) {
   flags.Optional("--fusion.only", m.fusion_only, "NAMES", "fusions to use, and no others");
   flags
       .Mode("--fusion.strict{error}", m.fusion_strict,
-            "what a fusion that finds less than the model has is: =off, =warn (default) or =error")
+            "what a fusion that does not find what the model has is: =off, =warn (default) or "
+            "=error")
       ->check(CLI::IsMember({"off", "warn", "error"}));
 }
 

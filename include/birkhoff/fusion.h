@@ -19,7 +19,8 @@ enum class FusionLevel : std::uint8_t {
 
 enum class FusionStrict : std::uint8_t {
   kOff,
-  kWarn,   // a fusion that finds less than the model has is a note of ModelInfo
+  kWarn,   // a fusion that finds another number than the model has, or that was asked for by name
+           // and finds nothing, is a note of ModelInfo
   kError,  // it fails the load, with the reason and the op that was in the way
 };
 

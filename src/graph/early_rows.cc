@@ -32,6 +32,7 @@ std::vector<int> GathersOf(const Graph& graph, const Node& node) {
     if (HasRows(graph[v].type) && !HasPlainRows(graph[v].type)) return {};
   }
   for (Value v : node.out) {
+    if (!HasRows(graph[v].type)) return {};
     for (const Use& use : graph.Users(v)) {
       if (graph.At(use.node).op != &ops::kGatherRows) return {};
       gathers.push_back(use.node);

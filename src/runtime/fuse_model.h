@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "birkhoff/device.h"
 #include "birkhoff/fusion.h"
 #include "birkhoff/status.h"
 #include "graph/passes/engine.h"
@@ -15,10 +16,11 @@ namespace birkhoff::runtime {
 struct ModelFusion {
   graph::FusionReport trunk = {};
   std::optional<graph::FusionReport> draft = {};
-  std::vector<std::string> notes = {};  // what found less than the model has, if that is wanted
+  std::vector<std::string> notes = {};  // of kWarn
 };
 
 // Errors  those of graph::Fuse, with the name of the graph
-Result<ModelFusion> FuseModel(models::BuiltModel& model, const FusionSettings& settings);
+Result<ModelFusion> FuseModel(models::BuiltModel& model, const FusionSettings& settings,
+                              const Device& device);
 
 }  // namespace birkhoff::runtime

@@ -155,7 +155,7 @@ Result<LoadedModel> BuildModel(std::string_view config_json, std::string_view co
   BK_ASSIGN_OR_RETURN(LoadedModel model, family.make({config_json, config_name, std::move(source),
                                                       options, std::move(load)}));
   model.info.type = family.type;
-  BK_ASSIGN_OR_RETURN(model.fusion, FuseModel(model.built, options.fusion));
+  BK_ASSIGN_OR_RETURN(model.fusion, FuseModel(model.built, options.fusion, HostDevice()));
   std::vector<std::string>& notes = model.info.notes;
   notes.insert(notes.end(), model.fusion.notes.begin(), model.fusion.notes.end());
   return model;

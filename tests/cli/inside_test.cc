@@ -105,6 +105,8 @@ TEST(Explain, FusionFlagsAndTheirTwins) {
       "fusion: norm_rope_write was asked for and matches nothing in this model";
   EXPECT_THAT(Birkhoff("explain --fusion.enable=norm_rope_write").err,
               HasSubstr("warning: " + nowhere));
+  EXPECT_THAT(Birkhoff("explain --fusion.only=mhc_boundary_norm").err,
+              HasSubstr("mhc_boundary_norm was asked for and is off: needs mhc_boundary, which"));
   const Outcome strict = Birkhoff("explain --fusion.strict --fusion.enable=norm_rope_write");
   EXPECT_EQ(strict.exit_code, 2);
   EXPECT_THAT(strict.err, HasSubstr(nowhere));

@@ -159,6 +159,19 @@ INSTANTIATE_TEST_SUITE_P(, EveryRecipe, testing::ValuesIn(AllRecipes().begin(), 
                            return name;
                          });
 
+TEST(Recipes, NameEachOther) {
+  for (const Recipe* r : AllRecipes()) {
+    for (const auto* names : {&r->after, &r->needs}) {
+      for (const std::string_view name : *names) {
+        const auto other = std::find_if(AllRecipes().begin(), AllRecipes().end(),
+                                        [&](const Recipe* o) { return o->name == name; });
+        ASSERT_NE(other, AllRecipes().end()) << r->name << " names " << name;
+        EXPECT_LE((*other)->phase, r->phase) << r->name << " names " << name;
+      }
+    }
+  }
+}
+
 TEST(Recipes, AreInOneOrder) {
   Graph empty;
   const auto report = Fuse(empty, AllRecipes(), {.level = FusionLevel::kO3});

@@ -14,11 +14,6 @@ namespace {
 bool IsReshape(const Node& node) { return node.op == &ops::kReshape; }
 bool IsSlice(const Node& node) { return node.op == &ops::kSlice; }
 
-bool IsOutput(const Graph& graph, Value v) {
-  return std::any_of(graph.outputs.begin(), graph.outputs.end(),
-                     [&](const Output& o) { return o.value == v; });
-}
-
 // A view of a view of its kind reads what that reads. So the columns that DeepSeek-V3 splits twice
 // are columns of the projection, as those that V4 splits once.
 void SkipViews(Graph& graph) {
@@ -40,7 +35,9 @@ void SkipIdentities(Graph& graph) {
   for (const Node& node : std::vector<Node>(graph.nodes)) {
     if ((!IsReshape(node) && !IsSlice(node)) || graph[node.in[0]].type != graph[node.out[0]].type)
       continue;
-    if (IsOutput(graph, node.out[0]) && graph[node.in[0]].origin != Origin::kResult) continue;
+    const bool is_output = std::any_of(graph.outputs.begin(), graph.outputs.end(),
+                                       [&](const Output& o) { return o.value == node.out[0]; });
+    if (is_output && graph[node.in[0]].origin != Origin::kResult) continue;
     graph.ReplaceUses(node.out[0], node.in[0]);
   }
 }

@@ -53,12 +53,9 @@ Result<std::vector<const Recipe*>> Ordered(std::span<const Recipe* const> recipe
   std::vector<const Recipe*> order;
   while (!left.empty()) {
     const auto next = std::find_if_not(left.begin(), left.end(), waits);
-    if (next == left.end()) {
-      std::vector<std::string_view> names;
-      for (const Recipe* r : left) names.push_back(r->name);
+    if (next == left.end())
       return Status::InvalidArgument(
-          fmt::format("fusion: {} wait for each other", fmt::join(names, ", ")));
-    }
+          fmt::format("fusion: {} and others wait for each other", left[0]->name));
     order.push_back(*next);
     left.erase(next);
   }
@@ -90,51 +87,66 @@ class Sweep {
         RecipeReport& report)
       : graph_(graph), recipe_(recipe), pattern_(pattern), pays_on_(pays_on), report_(report) {}
 
-  void Run() {
+  // Errors  kInternal  the recipe is wrong
+  Status Run() {
     const Matcher matcher(pattern_, RarestNode(pattern_, graph_));
     Uses uses(graph_);
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
       if (graph_.nodes[n].op != matcher.root_op()) continue;
-      const std::optional<Binding> binding = Find(matcher, uses, static_cast<int>(n));
-      if (!binding) continue;
-      const auto [first, last] = std::minmax_element(binding->nodes.begin(), binding->nodes.end());
-      const int layer = graph_.At(*last).labels.layer;
-      if (recipe_.pays != nullptr && pays_on_ != nullptr) {
-        if (Refusal refusal = recipe_.pays(*pays_on_, graph_, *binding, pattern_)) {
-          ++gated_[layer];
-          ++report_.gated;
-          report_.why_gated = refusal.why();
-          continue;
+      Status status;
+      std::optional<int> gated;
+      const auto replace = [&](const Binding& binding) -> Refusal {
+        if (Refusal refusal = Refuses(uses, binding)) return refusal;
+        const auto last = std::max_element(binding.nodes.begin(), binding.nodes.end());
+        const int layer = graph_.At(*last).labels.layer;
+        if (recipe_.pays != nullptr && pays_on_ != nullptr) {
+          if (Refusal refusal = recipe_.pays(*pays_on_, graph_, binding, pattern_)) {
+            report_.why_gated = refusal.why();
+            gated = layer;
+            return refusal;
+          }
         }
-      }
-      if (Status status = Replace(graph_, pattern_, *binding, recipe_.emit); !status.ok()) {
-        Note(static_cast<int>(n), {pattern_size(), status.message()});
+        status = Replace(graph_, pattern_, binding, recipe_.emit);
+        if (!status.ok()) return Refusal(status.message());
+        ++matched_[layer];
+        return {};
+      };
+      Miss miss;
+      const auto binding = matcher.At(graph_, uses, static_cast<int>(n), replace, miss);
+      if (status.code() == StatusCode::kInternal) return status.Annotate(std::string(recipe_.name));
+      if (binding) {
+        uses = Uses(graph_);  // and what follows has moved
+        n = static_cast<std::size_t>(
+            *std::min_element(binding->nodes.begin(), binding->nodes.end()) - 1);
         continue;
       }
-      ++matched_[layer];
-      ++report_.matched;
-      uses = Uses(graph_);
-      n = static_cast<std::size_t>(*first) - 1;  // what follows has moved
+      Note(static_cast<int>(n), miss);
+      if (gated) ++gated_[*gated];
     }
     RemoveDead(graph_);
+    for (const auto& [layer, count] : matched_) report_.matched += count;
+    for (const auto& [layer, count] : gated_) report_.gated += count;
+    return {};
   }
 
   // Searches once more from every node of the pattern: the one that Run() began at may be what is
   // gone.
   void Diagnose() {
     const Uses uses(graph_);
+    const auto refuses = [&](const Binding& binding) { return Refuses(uses, binding); };
     for (int p = 0; p < pattern_size(); ++p) {
       const Matcher matcher(pattern_, p);
-      bool is_there = false;
-      for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-        if (graph_.nodes[n].op != matcher.root_op()) continue;
-        is_there = true;
-        Find(matcher, uses, static_cast<int>(n));
+      for (int n = 0; n < static_cast<int>(graph_.nodes.size()); ++n) {
+        Miss miss;
+        if (graph_.At(n).op == matcher.root_op() && !matcher.At(graph_, uses, n, refuses, miss))
+          Note(n, miss);
       }
-      if (!is_there)
-        report_.misses.push_back({.steps = pattern_size(),
-                                  .reason = fmt::format("no {} is left", matcher.root_op()->name)});
     }
+    const ops::OpDef* rarest = pattern_.graph.At(RarestNode(pattern_, graph_)).op;
+    if (std::none_of(graph_.nodes.begin(), graph_.nodes.end(),
+                     [&](const Node& node) { return node.op == rarest; }))
+      report_.misses.push_back(
+          {.steps = pattern_size(), .reason = fmt::format("no {} is left", rarest->name)});
   }
 
   // What it found, layer by layer; misses only where that is not what is expected.
@@ -155,21 +167,15 @@ class Sweep {
  private:
   int pattern_size() const { return static_cast<int>(pattern_.graph.nodes.size()); }
 
-  std::optional<Binding> Find(const Matcher& matcher, const Uses& uses, int root) {
-    const auto refuses = [&](const Binding& binding) -> Refusal {
-      Refusal refusal = Illegal(graph_, uses, pattern_, binding);
-      if (!refusal && recipe_.guard != nullptr) refusal = recipe_.guard(graph_, binding, pattern_);
-      return refusal;
-    };
-    Miss miss;
-    std::optional<Binding> binding = matcher.At(graph_, uses, root, refuses, miss);
-    if (!binding) Note(root, miss);
-    return binding;
+  Refusal Refuses(const Uses& uses, const Binding& binding) const {
+    Refusal refusal = Illegal(graph_, uses, pattern_, binding);
+    if (!refusal && recipe_.guard != nullptr) refusal = recipe_.guard(graph_, binding, pattern_);
+    return refusal;
   }
 
   void Note(int root, const Miss& miss) {
     const Node& node = graph_.At(root);
-    FusionMiss& noted = misses_[node.out.empty() ? -root : node.out[0].id];
+    FusionMiss& noted = misses_[node.out[0].id];
     if (!noted.root.empty() && noted.step >= miss.step) return;
     noted = {node.labels.layer, ToText(graph_, root), Summarise(graph_, root).place,
              miss.step,         pattern_size(),       miss.reason};
@@ -186,12 +192,13 @@ class Sweep {
 };
 
 // The first of the recipes that ran, on the graph as it was, after which `starved` matches less.
+template <class Gate>
 std::string StarvedBy(Graph graph, const std::vector<const Recipe*>& ran, const Patterns& patterns,
-                      const Recipe& starved) {
+                      const Recipe& starved, Gate gate) {
   const auto run = [&](Graph& on, const Recipe& recipe) {
     RecipeReport report;
-    Sweep(on, recipe, patterns.at(&recipe), nullptr, report).Run();
-    return report.matched;
+    const Status status = Sweep(on, recipe, patterns.at(&recipe), gate(recipe), report).Run();
+    return status.ok() ? report.matched + report.gated : 0;
   };
   const auto count = [&](Graph copy) { return run(copy, starved); };
   int before = count(graph);
@@ -219,14 +226,12 @@ const LayerMatches* FirstWrong(const RecipeReport& r) {
 }
 
 const FusionMiss* Deepest(const RecipeReport& r, int layer) {
-  // Outside of layers (-1) is before the first and behind the last.
-  const auto is_near = [&](int other) { return layer < 0 || other == layer || other == layer - 1; };
+  const auto rank = [&](const FusionMiss& m) { return std::pair(m.step, m.layer == layer); };
   const FusionMiss* deepest = nullptr;
   for (const FusionMiss& miss : r.misses) {
-    if (!is_near(miss.layer)) continue;
-    if (deepest == nullptr || miss.step > deepest->step ||
-        (miss.step == deepest->step && miss.layer == layer && deepest->layer != layer))
-      deepest = &miss;
+    const bool is_near = layer < 0 || miss.layer == layer || miss.layer == layer - 1;
+    if (!is_near && !miss.root.empty()) continue;
+    if (deepest == nullptr || rank(miss) > rank(*deepest)) deepest = &miss;
   }
   return deepest;
 }
@@ -234,13 +239,14 @@ const FusionMiss* Deepest(const RecipeReport& r, int layer) {
 std::string Shortfall(const RecipeReport& r) {
   const LayerMatches* wrong = FirstWrong(r);
   if (wrong == nullptr) return {};
-  std::string text =
-      fmt::format("fusion: {} matched {} of {}, in layer {} {} of {}", r.name, r.matched,
-                  *r.expected, wrong->layer, wrong->matched, *wrong->expected);
+  std::string text = fmt::format("fusion: {} matched {} of {}, ", r.name, r.matched, *r.expected);
+  text += wrong->layer < 0 ? "around the layers" : fmt::format("in layer {}", wrong->layer);
+  text += fmt::format(" {} of {}", wrong->matched, *wrong->expected);
   if (!r.starved_by.empty()) text += fmt::format("; starved by {}", r.starved_by);
-  if (const FusionMiss* m = Deepest(r, wrong->layer); m != nullptr)
-    text += fmt::format("; deepest miss: step {} of {}, {} at {} ({})", m->step, m->steps,
-                        m->reason, m->place, m->root);
+  if (const FusionMiss* m = Deepest(r, wrong->layer); m != nullptr && wrong->Lacks()) {
+    text += fmt::format("; deepest miss: step {} of {}, {}", m->step, m->steps, m->reason);
+    if (!m->root.empty()) text += fmt::format(" at {} ({})", m->place, m->root);
+  }
   return text;
 }
 
@@ -262,6 +268,7 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
   report.layers = target.layers;
   report.nodes_before = KernelsOf(graph);
   const Graph before = graph;
+  const auto gate = [&](const Recipe& r) { return IsAskedFor(r, settings) ? nullptr : &device; };
   std::vector<const Recipe*> ran;
   for (const Recipe* recipe : order) {
     RecipeReport r = {.name = std::string(recipe->name),
@@ -271,13 +278,13 @@ Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
                       .off = WhyOff(*recipe, settings, ran)};
     if (r.off.empty()) {
       const Traffic was = TrafficOf(graph);
-      Sweep sweep(graph, *recipe, patterns.at(recipe),
-                  IsAskedFor(*recipe, settings) ? nullptr : &device, r);
-      sweep.Run();
+      Sweep sweep(graph, *recipe, patterns.at(recipe), gate(*recipe), r);
+      BK_RETURN_IF_ERROR(sweep.Run());
       r.saved = was - TrafficOf(graph);
       sweep.Report(target.layers);
-      if (settings.strict != FusionStrict::kOff && FirstWrong(r) != nullptr)
-        r.starved_by = StarvedBy(before, ran, patterns, *recipe);
+      const LayerMatches* wrong = FirstWrong(r);
+      if (settings.strict != FusionStrict::kOff && wrong != nullptr && wrong->Lacks())
+        r.starved_by = StarvedBy(before, ran, patterns, *recipe, gate);
       ran.push_back(recipe);
     }
     report.recipes.push_back(std::move(r));

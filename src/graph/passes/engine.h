@@ -37,6 +37,7 @@ struct LayerMatches {
   std::optional<int> expected = {};
 
   bool IsWrong() const { return expected && matched + gated != *expected; }
+  bool Lacks() const { return expected && matched + gated < *expected; }
 };
 
 struct RecipeReport {
@@ -67,18 +68,19 @@ struct FusionReport {
 // The first layer in which a recipe did not find what it expects; null: there is none.
 const LayerMatches* FirstWrong(const RecipeReport& report);
 
-// The miss in or right before a layer that came furthest, which is most likely what the layer
-// lacks; null: there is none.
+// The miss in or right before a layer (-1: anywhere) that came furthest, which is most likely what
+// the layer lacks; null: there is none.
 const FusionMiss* Deepest(const RecipeReport& report, int layer);
 
 // What a strict run fails with: the recipe, what it found and its deepest miss. Empty: it found
-// all that it expects.
+// what it expects, no less and no more.
 std::string Shortfall(const RecipeReport& report);
 
-// Errors  kInvalidArgument  an option names an unknown recipe; before and after form a cycle
-//         kNotFound         strict, and a recipe found less than it expects; the message has its
-//                           deepest miss
-//         kInternal         a recipe is wrong: its pattern does not build
+// Errors  kInvalidArgument  an option names an unknown recipe; recipes wait for each other
+//         kNotFound         strict, and a recipe found another number than it expects; the message
+//                           has its deepest miss
+//         kInternal         a recipe is wrong: its pattern does not build, its rewrite does not fit
+//         The graph may be fused in part.
 Result<FusionReport> Fuse(Graph& graph, std::span<const Recipe* const> recipes,
                           const FusionSettings& settings, const FusionTarget& target = {});
 

@@ -8,13 +8,6 @@
 #include "graph/print.h"
 
 namespace birkhoff::graph {
-namespace {
-
-std::string ToText(const ops::Attributes::Value& v) {
-  return std::visit([](auto x) { return fmt::format("{}", x); }, v);
-}
-
-}  // namespace
 
 Uses::Uses(const Graph& graph) : uses_(graph.values.size()), outputs_(graph.values.size()) {
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -23,13 +16,6 @@ Uses::Uses(const Graph& graph) : uses_(graph.values.size()), outputs_(graph.valu
           {static_cast<int>(n), static_cast<int>(i)});
   }
   for (const Output& o : graph.outputs) outputs_[static_cast<std::size_t>(o.value.id)] = true;
-}
-
-std::int64_t Binding::Int(std::string_view name) const {
-  return std::get<std::int64_t>(captured.find(name)->second);
-}
-double Binding::Number(std::string_view name) const {
-  return std::get<double>(captured.find(name)->second);
 }
 
 int RarestNode(const Pattern& pattern, const Graph& graph) {
@@ -131,19 +117,17 @@ bool Matcher::Bind(const Graph& graph, int node, int to, Binding& binding, std::
   const Node& want = pattern_.graph.At(node);
   const Node& have = graph.At(to);
   why = std::string(have.op->name);
+  const auto differs = [&](const std::string& how) {
+    why += how;
+    return false;
+  };
   if (have.op != want.op) return false;
-  if (have.in.size() != want.in.size() || have.out.size() != want.out.size()) {
-    why += fmt::format(" of {} operands", have.in.size());
-    return false;
-  }
-  if (std::find(binding.nodes.begin(), binding.nodes.end(), to) != binding.nodes.end()) {
-    why += " that stands for another node";
-    return false;
-  }
-  if (have.attributes.entries().size() != want.attributes.entries().size()) {
-    why += fmt::format(" with {} attributes", have.attributes.entries().size());
-    return false;
-  }
+  if (have.in.size() != want.in.size() || have.out.size() != want.out.size())
+    return differs(fmt::format(" of {} operands, {} results", have.in.size(), have.out.size()));
+  if (std::find(binding.nodes.begin(), binding.nodes.end(), to) != binding.nodes.end())
+    return differs(" that stands for another node");
+  if (have.attributes.entries().size() != want.attributes.entries().size())
+    return differs(fmt::format(" with {} attributes", have.attributes.entries().size()));
   for (std::size_t e = 0; e < want.attributes.entries().size(); ++e) {
     const auto& w = want.attributes.entries()[e];
     const auto& h = have.attributes.entries()[e];
@@ -156,8 +140,8 @@ bool Matcher::Bind(const Graph& graph, int node, int to, Binding& binding, std::
     } else if (w == h) {
       continue;
     }
-    why += fmt::format(" with {}={}", h.name, ToText(h.value));
-    return false;
+    return std::visit([&](auto x) { return differs(fmt::format(" with {}={}", h.name, x)); },
+                      h.value);
   }
   const auto bind = [&](Value v, Value is, std::size_t i, std::string_view what) {
     Value& now = binding[v];
@@ -166,8 +150,7 @@ bool Matcher::Bind(const Graph& graph, int node, int to, Binding& binding, std::
       now = is;
       return true;
     }
-    why += fmt::format(" whose {} {} is {}", what, i, graph::ToText(graph, is));
-    return false;
+    return differs(fmt::format(" whose {} {} is {}", what, i, graph::ToText(graph, is)));
   };
   for (std::size_t i = 0; i < want.in.size(); ++i) {
     if (!bind(want.in[i], have.in[i], i, "operand")) return false;

@@ -40,8 +40,12 @@ struct Binding {
   Value operator[](Value v) const { return values[static_cast<std::size_t>(v.id)]; }
 
   // What a captured attribute is; it must have been captured with this type.
-  std::int64_t Int(std::string_view name) const;
-  double Number(std::string_view name) const;
+  std::int64_t Int(std::string_view name) const {
+    return std::get<std::int64_t>(captured.find(name)->second);
+  }
+  double Number(std::string_view name) const {
+    return std::get<double>(captured.find(name)->second);
+  }
 };
 
 // How far the search from one root came that came furthest.

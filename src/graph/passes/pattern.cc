@@ -13,11 +13,6 @@ Value PatternBuilder::Keep(Value v) {
   return v;
 }
 
-std::vector<Value> PatternBuilder::Keep(std::vector<Value> values) {
-  if (!values.empty()) kept_.push_back(values[0]);
-  return values;
-}
-
 Value PatternBuilder::Capture(Value v, std::string_view attribute, std::string_view as) {
   captured_.push_back({v, std::string(attribute), std::string(as)});
   return v;

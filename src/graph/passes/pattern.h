@@ -42,7 +42,6 @@ class PatternBuilder : public Builder {
 
   // The node that makes this value is matched and stays: its results may be used anywhere.
   Value Keep(Value v);
-  std::vector<Value> Keep(std::vector<Value> values);
 
   // An attribute of the node that makes this value may have any value, of which the binding says
   // what it is. Two captures of one name must agree.

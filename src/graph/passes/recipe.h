@@ -52,6 +52,7 @@ struct Recipe {
   // was asked for by name. Null: it always does.
   Refusal (*pays)(const Device& device, const Graph& graph, const Binding& binding,
                   const Pattern& pattern) = nullptr;
+  // What it makes must not match the pattern again.
   std::vector<Value> (*emit)(Emitter& e) = nullptr;
   std::vector<std::string_view> after = {};           // runs after these, of the same phase
   std::vector<std::string_view> needs = {};           // the same, and not without them

@@ -55,6 +55,14 @@ Status Fits(const Graph& graph, const Pattern& pattern, const Binding& binding,
       return Status::Internal(fmt::format("result {} of a rewrite is {}, its pattern's {}", i,
                                           after.type.ToString(), before.type.ToString()));
   }
+  for (std::size_t n = emitter.first(); n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    for (const ops::OpDef::Mutation& m : node.op->mutates) {
+      if (!Contains(made, node.out[static_cast<std::size_t>(m.result)]))
+        return Status::Internal(fmt::format("a rewrite writes {} and does not give it",
+                                            ToText(graph, static_cast<int>(n))));
+    }
+  }
   return {};
 }
 
@@ -66,21 +74,17 @@ bool Writes(const Graph& graph, const Use& use) {
 
 }  // namespace
 
-Value Emitter::operator[](std::string_view name) const {
+Value Emitter::operator[](std::string_view name) {
   for (std::size_t v = 0; v < pattern_.graph.values.size(); ++v) {
     if (pattern_.graph.values[v].name == name) return binding_.values[v];
   }
+  status_ = Status::Internal(fmt::format("the pattern has no \"{}\"", name));
   return {};
 }
 
 std::vector<Value> Emitter::Op(const ops::OpDef& op, std::vector<Value> in,
                                ops::Attributes attributes) {
   if (!status_.ok()) return {};
-  for (Value v : in) {
-    if (v.valid()) continue;
-    status_ = Status::Internal(fmt::format("{}: an operand is no value", op.name));
-    return {};
-  }
   const Node& last = graph_.At(*std::max_element(binding_.nodes.begin(), binding_.nodes.end()));
   Node node{.op = &op,
             .in = std::move(in),
@@ -118,6 +122,12 @@ Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
   // Nothing that must come before the match must come behind it. Nodes stand in order, so one pass
   // finds what is behind: what reads what is made there, and what writes over a state read there.
   std::vector<bool> behind(graph.nodes.size());
+  for (Value v : removal.reads) {
+    if (graph[v].type.kind != ops::Kind::kState) continue;
+    for (const Use& use : uses.Of(v)) {
+      if (Writes(graph, use)) behind[static_cast<std::size_t>(use.node)] = true;
+    }
+  }
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     if (!removal.goes[n] && !behind[n]) continue;
     std::vector<Use> next;

@@ -9,15 +9,15 @@
 
 namespace birkhoff::graph {
 
-// Makes the nodes that stand for a match. They stand together, right behind the last value that
-// they read, and have the labels of the last node of the match.
+// Makes the nodes that stand for a match. They stand together, behind all that the pattern reads
+// and as early as the order of states allows, and have the labels of the last node of the match.
 class Emitter {
  public:
   Emitter(Graph& graph, const Pattern& pattern, const Binding& binding)
       : graph_(graph), pattern_(pattern), binding_(binding), first_(graph.nodes.size()) {}
 
-  // The value of the graph that an input or a weight of the pattern stands for.
-  Value operator[](std::string_view name) const;
+  // The value of the graph that an input, a weight or a state of the pattern stands for.
+  Value operator[](std::string_view name);
   const Binding& binding() const { return binding_; }
 
   // Any op: its results. What the guard let through must fit the op.
@@ -41,7 +41,7 @@ Refusal Illegal(const Graph& graph, const Uses& uses, const Pattern& pattern,
 
 // emit(emitter) gives a value for each that the pattern gives. Afterwards the graph verifies.
 // Errors  of the op that was to be made, which refuses its operands
-//         kInternal  the number, a type or a state of the values is wrong
+//         kInternal  the recipe is wrong: a name, the number, a type or a state of the values
 //         The graph is as it was.
 Status Replace(Graph& graph, const Pattern& pattern, const Binding& binding,
                std::vector<Value> (*emit)(Emitter&));

@@ -173,9 +173,11 @@ Result<BuiltModel> Build(const Config& config, const Weights& weights,
   BuiltModel model;
   if (o.mla != MlaForm::kExpanded) {
     const Status cut = CutLayers(config, weights, o, constants->absorbed);
-    if (!cut.ok() && o.mla == MlaForm::kAbsorbed) return cut;
+    const bool may_expand = o.mla == MlaForm::kAuto && cut.code() == StatusCode::kUnsupported;
+    if (!cut.ok() && !may_expand) return cut;
     o.mla = cut.ok() ? MlaForm::kAbsorbed : MlaForm::kExpanded;
     if (!cut.ok()) {
+      constants->absorbed.clear();
       model.notes.push_back(fmt::format(
           "keys and values of every head are cached, {} channels a layer instead of {}: {}",
           config.heads * (config.QkDim() + config.v_dim), config.LatentDim(), cut.message()));

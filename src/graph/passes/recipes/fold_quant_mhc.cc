@@ -42,7 +42,8 @@ Refusal NeedsGroups(const Graph& graph, const Binding& binding, const Pattern& p
 Refusal Pays(const Device& device, const Graph& graph, const Binding& binding,
              const Pattern& pattern) {
   const std::int64_t hidden = graph[binding[pattern.out[0]]].type.shape.back().times;
-  if (device.sm != 90 || binding.Int("group") == 32 || hidden == 4096) return {};
+  if (device.sm != 90 || binding.Int("group") == 32 || (hidden != 5120 && hidden != 7168))
+    return {};
   return Refusal("does not pay on " + device.gpu + " in groups of 128 at H = " +
                  std::to_string(hidden) + ": 272 us for 218 at H = 7168, T = 4096, on an H200");
 }

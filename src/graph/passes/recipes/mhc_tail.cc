@@ -39,7 +39,7 @@ Refusal Pays(const Device& device, const Graph& graph, const Binding& binding,
              const Pattern& pattern) {
   const ops::ValueType& streams = graph[binding[pattern.out[0]]].type;
   const std::int64_t hidden = streams.shape.back().times;
-  if (device.sm < 80 || streams.dtype != DType::kBF16 || hidden <= 4096) return {};
+  if (device.sm < 80 || streams.dtype != DType::kBF16 || hidden < 7168) return {};
   return Refusal("does not pay on " + device.gpu + " at H = " + std::to_string(hidden) +
                  ": 30 us for 27 at H = 7168, one row, on an H200");
 }
