@@ -102,7 +102,7 @@ std::string FusionText(const FusionReport& report) {
     if (!r.starved_by.empty()) text += fmt::format("    starved by {}\n", r.starved_by);
     if (const FusionMiss* m = graph::Deepest(r, wrong->layer); m != nullptr)
       text += fmt::format("    MISS layer {}: step {} of {}, {}  [{}]\n", m->layer, m->step,
-                          m->steps, m->reason, m->place);
+                          m->steps, m->reason, m->place.empty() ? "graph" : m->place);
   }
   return text;
 }

@@ -75,6 +75,7 @@ void Graph::ReplaceUses(Value from, Value to) {
   for (Output& output : outputs) {
     if (output.value == from) output.value = to;
   }
+  // What else values say of their makers has not changed; versions of a state follow its writers.
   if ((*this)[from].type.kind == ops::Kind::kState) Renumber(0);
 }
 

@@ -36,7 +36,8 @@ std::vector<std::vector<int>> Followers(const Graph& graph, std::vector<int>& wa
 }
 
 // Whether everything is made before it is read, and read before it is written over, as it is after
-// nearly every rewrite. Allocates no list per node: 0.3 of 0.5 s of fusing 61 layers went there.
+// nearly every rewrite. Allocates no list per node: 61 layers fuse in 178 ms with it, in 295
+// without (one core of a Xeon).
 bool IsInOrder(const Graph& graph, const std::vector<int>& order) {
   std::vector<bool> made(graph.values.size());
   std::vector<bool> written(graph.values.size());

@@ -374,6 +374,19 @@ TEST(Fuse, SaysWhoTookAMatch) {
   EXPECT_EQ(report.recipes[1].starved_by, "siblings");
 }
 
+// A ring that is read before and after it is written; the sum of both needs the second read.
+Graph ReadWrittenRead() {
+  Builder b;
+  const auto scope = b.Site(0, "attn");
+  const Value x = b.Input("x", DType::kF32, kRow);
+  const Value ring = b.State("ring", DType::kF32, 8, 4);
+  const Value h = b.Op(kAddHistory, {x, ring}, {})[0];
+  const Value ring1 = b.Op(kPush, {x, ring}, {})[0];
+  const Value z = b.Op(kAddHistory, {x, ring1}, {})[0];
+  b.Output("out", b.Op(kAxpy, {h, z}, {{"by", 0.5}})[0]);
+  return *std::move(b).Finish();
+}
+
 // A write between the match's reads of a state keeps it apart.
 TEST(Fuse, LeavesWhatAWriteSeparates) {
   static const Recipe chained = {
@@ -387,17 +400,8 @@ TEST(Fuse, LeavesWhatAWriteSeparates) {
           },
       .emit = [](Emitter&) -> std::vector<Value> { return {}; }};
   const Recipe* const recipes[] = {&chained};
-  Builder b;
-  const auto scope = b.Site(0, "attn");
-  const Value x = b.Input("x", DType::kF32, kRow);
-  const Value ring = b.State("ring", DType::kF32, 8, 4);
-  const Value h = b.Op(kAddHistory, {x, ring}, {})[0];
-  const Value ring1 = b.Op(kPush, {x, ring}, {})[0];
-  const Value z = b.Op(kAddHistory, {x, ring1}, {})[0];
-  b.Output("out", b.Op(kAxpy, {h, z}, {{"by", 0.5}})[0]);
-  Result<Graph> g = std::move(b).Finish();
-  ASSERT_TRUE(g.ok());
-  const FusionReport report = Fused(*g, recipes);
+  Graph g = ReadWrittenRead();
+  const FusionReport report = Fused(g, recipes);
   ASSERT_EQ(report.recipes[0].misses.size(), 1U);
   EXPECT_THAT(report.recipes[0].misses[0].reason, HasSubstr("depends on what the match makes"));
 }
@@ -454,15 +458,7 @@ TEST(Fuse, LeavesAStateThatMustBeReadTooLate) {
         return e.Op(kAxpy, {h, e["z"]}, {{"by", 0.5}});
       }};
   const Recipe* const recipes[] = {&keeping};
-  Builder b;
-  const auto scope = b.Site(0, "attn");
-  const Value x = b.Input("x", DType::kF32, kRow);
-  const Value ring = b.State("ring", DType::kF32, 8, 4);
-  const Value h = b.Op(kAddHistory, {x, ring}, {})[0];
-  const Value ring1 = b.Op(kPush, {x, ring}, {})[0];
-  const Value z = b.Op(kAddHistory, {x, ring1}, {})[0];
-  b.Output("out", b.Op(kAxpy, {h, z}, {{"by", 0.5}})[0]);
-  Graph g = *std::move(b).Finish();
+  Graph g = ReadWrittenRead();
   const FusionReport report = Fused(g, recipes);
   ASSERT_EQ(report.recipes[0].misses.size(), 1U);
   EXPECT_THAT(report.recipes[0].misses[0].reason, HasSubstr("depends on what the match makes"));

@@ -25,14 +25,6 @@ void FindNorm(PatternBuilder& b) {
   for (const Value v : {r.streams, r.next.pre, r.next.post, r.next.comb, u}) b.Out(v);
 }
 
-Refusal NeedsOneType(const Graph& graph, const Binding& binding, const Pattern& pattern) {
-  const DType streams = graph[binding[pattern.out[0]]].type.dtype;
-  const auto out = static_cast<DType>(binding.Int("out"));
-  if (out == streams) return {};
-  return Refusal("needs a norm that gives " + std::string(Name(streams)) +
-                 " as the streams are, got " + std::string(Name(out)));
-}
-
 std::vector<Value> EmitNorm(Emitter& e) {
   return e.Op(
       ops::kMhcBoundary,

@@ -46,6 +46,14 @@ ops::Attributes BoundaryAttributes(const Binding& binding, double norm_eps, std:
           {"fp8_scale", fp8_scale}};
 }
 
+Refusal NeedsOneType(const Graph& graph, const Binding& binding, const Pattern& pattern) {
+  const DType streams = graph[binding[pattern.out[0]]].type.dtype;
+  const auto out = static_cast<DType>(binding.Int("out"));
+  if (out == streams) return {};
+  return Refusal("needs a norm that gives " + std::string(Name(streams)) +
+                 " as the streams are, got " + std::string(Name(out)));
+}
+
 int MhcBoundaries(const LayerInfo& layer) {
   if (layer.model != "deepseek_v4" || layer.layer < 0) return 0;
   return layer.first ? 1 : 2;

@@ -30,6 +30,10 @@ void CaptureConstants(PatternBuilder& b, Value v);
 ops::Attributes BoundaryAttributes(const Binding& binding, double norm_eps,
                                    std::int64_t fp8_group = 0, std::int64_t fp8_scale = 0);
 
+// Guard of a pattern that gives streams first and captures the type of a norm as "out": the fused
+// op has one type for both.
+Refusal NeedsOneType(const Graph& graph, const Binding& binding, const Pattern& pattern);
+
 // How many sites of a layer stand behind another of the same graph.
 int MhcBoundaries(const LayerInfo& layer);
 

@@ -27,14 +27,6 @@ void FindTail(PatternBuilder& b) {
   b.Out(h);
 }
 
-Refusal NeedsOneType(const Graph& graph, const Binding& binding, const Pattern& pattern) {
-  const DType streams = graph[binding[pattern.out[0]]].type.dtype;
-  const auto out = static_cast<DType>(binding.Int("out"));
-  if (out == streams) return {};
-  return Refusal("needs a norm that gives " + std::string(Name(streams)) +
-                 " as the streams are, got " + std::string(Name(out)));
-}
-
 Refusal Pays(const Device& device, const Graph& graph, const Binding& binding,
              const Pattern& pattern) {
   const ops::ValueType& streams = graph[binding[pattern.out[0]]].type;
